@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Text helpers. Numbers and sizes are parsed by hand or with every way out of
+ * strtoull closed, since they come from descriptors that strangers wrote:
+ * what is not wholly a number is none.
+ */
 #include "base/str.h"
 
 #include <ctype.h>
