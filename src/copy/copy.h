@@ -30,6 +30,10 @@ struct vdk_disk;
 struct copy_source;
 struct copy_sink;
 
+/* copy_chunk.worker is below this: room for a sink's or source's per-worker
+ * state, made when it is first needed. */
+#define COPY_WORKERS_MAX 64u
+
 /* One slot of the ring. */
 struct copy_chunk {
   uint64_t offset; /* bytes of the guest disk */
