@@ -28,6 +28,8 @@ enum format_open_flags {
   FORMAT_SALVAGE = 1 << 3,
   /* The link is a parent: the children's writer keeps it unchanged. */
   FORMAT_AS_PARENT = 1 << 4,
+  /* Open for writing even though the directory has children of this link. */
+  FORMAT_IGNORE_CHILDREN = 1 << 5,
 };
 
 struct format_open {
