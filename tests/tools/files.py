@@ -3,6 +3,7 @@
 """What every file of the project keeps to, as far as a machine can see it:
 licence line and head comment, width, blanks, no marks of unfinished work, and
 nothing of the machine on which it was written."""
+import os
 import re
 import sys
 
@@ -20,6 +21,10 @@ MACHINE = re.compile('|'.join([
     r'\bregistry\.[a-z]+\.' + '(org|com)']), re.M)
 UNFINISHED = re.compile(r'\b(' + '|'.join(
     ['TO' + 'DO', 'FIX' + 'ME', 'XX' + 'X', 'HA' + 'CK']) + r')\b')
+
+
+# [text](file), but no web address and no place within the page.
+LINK = re.compile(r'\]\((?![a-z]+:|#)([^)#\s]+)[^)]*\)')
 
 
 def is_source(path, text):
@@ -41,10 +46,26 @@ def faults_of_source(path, text):
             yield number, 'a mark of unfinished work'
 
 
-def faults(path, text):
+def faults_of_links(path, text, exists):
+    """Links of a Markdown file that lead to no file of the project."""
+    for match in LINK.finditer(text):
+        target = os.path.normpath(
+            os.path.join(os.path.dirname(path), match.group(1)))
+        if not exists(target):
+            yield text.count('\n', 0, match.start()) + 1, \
+                f'links to {target}, which does not exist'
+
+
+def in_project(target):
+    return os.path.exists(os.path.join(tree.TOP, target))
+
+
+def faults(path, text, exists=in_project):
     """Faults of one text file: (line, what)."""
     if is_source(path, text):
         yield from faults_of_source(path, text)
+    if path.endswith('.md'):
+        yield from faults_of_links(path, text, exists)
     for match in MACHINE.finditer(text):
         yield text.count('\n', 0, match.end()) + 1, \
             'names a path or host of one machine'
@@ -69,10 +90,11 @@ def self_test():
         ('docs/a.md', 'frame/work/x\n', 0),
         ('docs/a.md', 'blank \n', 1),
         ('docs/a.md', 'cut', 1),
+        ('docs/a.md', '[a](b.md) [c](d.md#e) [f](http://g/h) [i](#j)\n', 1),
         ('run', '#!/bin/sh\necho\n', 1),
     ]
     for path, text, wanted in cases:
-        got = list(faults(path, text))
+        got = list(faults(path, text, lambda name: name == 'docs/b.md'))
         assert len(got) == wanted, (path, text, got)
     print(f'{len(cases)} cases')
 
