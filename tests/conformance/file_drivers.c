@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tests/conformance/file_drivers.h"
+
+#include "base/checked.h"
+#include "file/local.h"
+
+static int
+new_local(const char *tmp, struct vdk_dir **ret, struct vdk_error *err)
+{
+  local_beneath_walk_only(false);
+  return dir_local_open(tmp, 0, ret, err);
+}
+
+static int
+new_local_walk(const char *tmp, struct vdk_dir **ret, struct vdk_error *err)
+{
+  local_beneath_walk_only(true);
+  return dir_local_open(tmp, 0, ret, err);
+}
+
+static int
+new_local_outside(const char *tmp, struct vdk_dir **ret, struct vdk_error *err)
+{
+  return dir_local_open(tmp, DIR_ALLOW_OUTSIDE, ret, err);
+}
+
+static int
+new_memory(const char *tmp, struct vdk_dir **ret, struct vdk_error *err)
+{
+  return dir_memory_new("memory", ret, err);
+}
+
+const struct file_driver file_drivers[] = {
+    {"local", new_local, true},
+    {"local-walk", new_local_walk, true},
+    {"local-outside", new_local_outside, true},
+    {"memory", new_memory, true},
+};
+
+const unsigned file_driver_count = ARRAY_SIZE(file_drivers);
