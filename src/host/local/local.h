@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * VMs in folders of this machine: what the files of the driver share.
+ *
+ *   local.c      the driver table: open, list, disks, files
+ *   find.c       .vmx files below a folder
+ *   vm.c         a .vmx becomes a struct host_vm
+ *   vm_disks.c   which disks a .vmx names
+ *   vmsd.c       the snapshot tree
+ *   vmx_dict.c   the text of both
+ *   identity.c   UUIDs and charsets
+ *   chain_state.c, chain_text.c
+ *                the state of a chain of links in one line of text
+ *   changed.c    what changed since such a state
+ *   ranges.c     ascending lists of ranges
+ *
+ * Every file name in a .vmx or .vmsd is a stranger's: it is only ever opened
+ * through a struct vdk_dir of the VM's directory, which refuses what leads
+ * out of it unless the host was opened to allow that.
+ */
+#ifndef HOST_LOCAL_LOCAL_H
+#define HOST_LOCAL_LOCAL_H
+
+#include "file/file.h"
+#include "host/host.h"
+#include "host/local/vmx_dict.h"
+
+#define LOCAL_DEPTH_MAX      4u     /* folders below the one that was named */
+#define LOCAL_VMS_MAX        10000u /* .vmx files below it */
+#define LOCAL_DISKS_MAX      1024u  /* of one VM; vSphere allows 256 */
+#define LOCAL_SNAPSHOTS_MAX  1024u  /* of one VM; vSphere allows 32 */
+#define LOCAL_FILE_MAX       (16u * 1024 * 1024) /* a configuration file */
+#define LOCAL_CONTROLLER_MAX 9999u /* the N of scsiN:M, and the M */
+
+struct local_host {
+  struct vdk_host base;
+  char *path;         /* what the user named */
+  bool is_vmx;        /* PATH is the .vmx itself */
+  unsigned dir_flags; /* enum dir_flags */
+};
+
+/* Paths (PATH joined) of all .vmx files below HOST's folder, sorted; NULL-
+ * ended. Folders that cannot be read go to the log. */
+int local_find(struct local_host *h, char ***ret, struct vdk_error *err);
+void local_find_free(char **paths);
+static inline void
+local_find_freep(char ***paths)
+{
+  local_find_free(*paths);
+}
+
+/* The VM of the .vmx file PATH, its disks opened once to know them. */
+int local_vm_open(struct local_host *h, const char *path, struct host_vm **ret,
+                  struct vdk_error *err);
+
+/* Disks that DICT names, in the order of their controllers; only key, file
+ * and mode are filled. */
+int local_disks_find(const struct vmx_dict *dict, struct host_disk **ret,
+                     size_t *ret_count, struct vdk_error *err);
+
+/* The snapshot tree of the .vmsd DICT, by ascending uid. What is odd in it
+ * goes to LOG. NAME is for messages. */
+int local_snapshots_read(const struct vmx_dict *dict, const char *name,
+                         const struct vdk_log *log, struct host_snapshot **ret,
+                         size_t *ret_count, struct vdk_error *err);
+
+/* The name of the disk file that SNAPSHOT (a uid; 0: the present) has for
+ * DISK: lives as long as VM. */
+int local_disk_file(const struct host_vm *vm, const struct host_disk *disk,
+                    unsigned snapshot, const char **ret, struct vdk_error *err);
+
+/* host_ops.change_id and host_ops.changed. */
+int local_change_id(struct vdk_host *h, const struct host_vm *vm,
+                    const struct host_disk *disk, struct vdk_disk *opened,
+                    char **ret, struct vdk_error *err);
+int local_changed(struct vdk_host *h, const struct host_vm *vm,
+                  const struct host_disk *disk, struct vdk_disk *opened,
+                  const char *change_id, struct vdk_extent **ret,
+                  size_t *ret_count, struct vdk_error *err);
+
+#endif
