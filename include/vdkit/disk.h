@@ -108,6 +108,16 @@ VDK_API int vdk_open(const char *name, const struct vdk_open_options *options,
  */
 VDK_API int vdk_close(struct vdk_handle *h, struct vdk_error *err);
 
+/* The same, and *H becomes NULL, so that closing twice does nothing. */
+static inline int
+vdk_close_and_clear(struct vdk_handle **h, struct vdk_error *err)
+{
+  struct vdk_handle *closing = *h;
+
+  *h = NULL;
+  return vdk_close(closing, err);
+}
+
 /* --- Information --------------------------------------------------------- */
 
 /* Strings live as long as the handle and are never NULL. */

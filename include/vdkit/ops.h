@@ -40,17 +40,17 @@ struct vdk_create_options {
   const char *adapter;  /* "lsilogic", "buslogic", "ide"; NULL: lsilogic */
   unsigned hw_version;  /* virtual hardware version; 0: default */
   int preallocate;      /* flat types: reserve all space now */
+  /* enum vdk_open_flags for opening PARENT: _ALLOW_*, _UNBUFFERED */
+  unsigned parent_flags;
   /* Makes a child of the disk at this path (its snapshot link): the child
    * holds only what is written to it, and PARENT must not change from then
    * on. PARENT is named relative to the child where it stands beside it. The
-   * type defaults to the sparse type that fits the parent. */
+   * type defaults to monolithicSparse. */
   const char *parent;
-  unsigned parent_flags; /* enum vdk_open_flags for opening PARENT: _ALLOW_*,
-                            _UNBUFFERED */
 };
 #define VDK_CREATE_OPTIONS_INIT                                                \
   {                                                                            \
-    sizeof(struct vdk_create_options), 0, NULL, 0, 0, NULL, 0, 0, NULL, 0      \
+    sizeof(struct vdk_create_options), 0, NULL, 0, 0, NULL, 0, 0, 0, NULL      \
   }
 
 /*
@@ -148,8 +148,8 @@ struct vdk_compare_options {
 /*
  * Reads both disks (any names that vdk_open takes) and compares what a guest
  * would see. Returns 0 when both could be compared: *RET_OFFSET is the first
- * byte that differs, or VDK_NO_DIFFERENCE. Where one disk is longer, the rest
- * must be zeroes to count as equal. OPTIONS may be NULL.
+ * byte that differs, or VDK_NO_DIFFERENCE. Disks of unequal size differ at the
+ * end of the shorter one, if not before. OPTIONS may be NULL.
  *
  * Errors: those of vdk_open and vdk_read_at; VDK_E_CANCELLED.
  */
