@@ -5,8 +5,9 @@
  * A disk is a chain of links (disk/link.h), opened here whatever their
  * formats, and a queue of requests. Requests are asynchronous at heart:
  * disk_submit() returns at once and DONE is called once, from any thread,
- * with none of our locks held. The blocking calls are the same path, run in
- * the caller's thread where the driver blocks anyway.
+ * with none of our locks held; it may submit more, but not wait for others. The
+ * blocking calls are the same path, run in the caller's thread where the driver
+ * blocks anyway.
  *
  * Order: two requests that overlap, and of which one writes, take effect in
  * the order in which they were submitted, aligned or not. Writes are tracked
@@ -27,6 +28,7 @@
 
 #include <vdkit/types.h>
 
+#include "base/pool.h"
 #include "disk/link.h"
 #include "file/file.h"
 
@@ -117,10 +119,11 @@ struct vdk_request {
   struct {
     struct vdk_disk *disk;
     struct vdk_request *prev, *next; /* under way, in order of submission */
-    struct vdk_request *queue_next;  /* ready for a worker */
+    struct vdk_request *queue_next;  /* ready for the driver */
+    struct pool_job job;             /* ready for a worker */
     uint64_t start, end;             /* the granules it holds */
     unsigned waits_for;              /* earlier requests in its way */
-    bool running;
+    bool waiter;                     /* a thread sleeps on it: no DONE */
   } priv;
 };
 
@@ -130,7 +133,8 @@ int disk_submit(struct vdk_disk *d, struct vdk_request *req,
                 struct vdk_error *err);
 /* For drivers with link_ops.submit. */
 void request_complete(struct vdk_request *req, int result);
-/* Waits until nothing submitted before is under way. */
+/* Waits until nothing submitted before is under way, and the DONE of each has
+ * returned. Not from a DONE: it would wait for itself. */
 void disk_wait(struct vdk_disk *d);
 
 /* Blocking. All of the range, or an error. */
