@@ -80,7 +80,7 @@ class Data:
         shutil.rmtree(self.dir, ignore_errors=True)
         os.makedirs(self.dir)
         tree = self.path('tree')
-        copied = guest_disk.make(self.path('a.raw'), SIZE, DATA, tree)
+        copied, _ = guest_disk.make(self.path('a.raw'), SIZE, DATA, tree)
         self._change(tree, copied // 100)
         shutil.rmtree(tree)
         self._make_vm()

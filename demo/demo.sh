@@ -156,9 +156,10 @@ take_snapshot () {
 make_vm () {
   check_room $((data / 1000000 * 7 + 1000))
   say "an ext4 with files of this system (GPT, $((size >> 20)) MB, sparse)"
-  "$python" "$top/tools/guest_disk.py" --size "$size" --data "$data" \
-    --tree tree now.raw >made
-  say "$(($(cat made) / 1000000)) MB in $(find tree -type f | wc -l) files"
+  made=$("$python" "$top/tools/guest_disk.py" --size "$size" --data "$data" \
+    --again --tree tree now.raw)
+  say "$(find tree -type f | wc -l) files, $made"
+  rm -rf tree
   mkdir vm
   run vdkit convert now.raw vm/demo.vmdk --type monolithicSparse
   head -c 8684 /dev/zero >vm/demo.nvram

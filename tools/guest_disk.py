@@ -6,7 +6,8 @@ an ext4 full of this system's own files. Demo and bench start from it.
 No mounting and no root: mke2fs copies a folder into the file system that it
 makes. The folder is a sample of /usr (and of /opt and /var/lib when that is
 too little): every n-th file that all users may read, so that programs,
-libraries, documents and pictures keep their share.
+libraries, documents and pictures keep their share. A small system that has
+less than was wanted gives all that it has, with --again as often as it takes.
 """
 import argparse
 import os
@@ -112,12 +113,17 @@ def make_file_system(path, length, tree):
         check=True, env=tool_env())
 
 
-def make(path, size, wanted, tree):
-    """Makes the disk PATH and leaves the files in TREE; gives their bytes."""
+def make(path, size, wanted, tree, again=False):
+    """Makes the disk PATH and leaves the files in TREE; gives their bytes, and
+    how many times each file is there."""
     chosen = sample(readable_files(wanted, os.path.abspath(tree)), wanted)
-    copied = copy_tree(chosen, tree)
+    copied, times = copy_tree(chosen, tree), 1
+    once = copied
+    while again and 0 < once and copied + once / 2 < wanted:
+        times += 1
+        copied += copy_tree(chosen, os.path.join(tree, f'again-{times}'))
     make_file_system(path, partition(path, size), tree)
-    return copied
+    return copied, times
 
 
 def main():
@@ -125,14 +131,17 @@ def main():
     parser.add_argument('disk', help='the raw file to make')
     parser.add_argument('--size', type=int, default=6 << 30)
     parser.add_argument('--data', type=int, default=1100 * 1000 * 1000)
+    parser.add_argument('--again', action='store_true')
     parser.add_argument('--tree', required=True,
                         help='a new folder for the files')
     args = parser.parse_args()
-    copied = make(args.disk, args.size, args.data, args.tree)
-    print(copied)
-    if copied < 0.9 * args.data:
-        print(f'this system has only {copied / 1e9:.2f} GB of files to take',
-              file=sys.stderr)
+    copied, times = make(args.disk, args.size, args.data, args.tree,
+                         args.again)
+    print(f'{copied / 1e6:.0f} MB of files' +
+          (f', each {times} times: this system has no more'
+           if times > 1 else '') +
+          (', all that this system has' if copied < 0.9 * args.data and
+           not args.again else ''))
     return 0
 
 
