@@ -54,9 +54,9 @@ PLANS = {
         Build('clang', 'clang', but=('soak',)),
         Build('asan', options=['-Db_sanitize=address,undefined'],
               suites=('fast',)),
-        # Only where threads meet: ThreadSanitizer makes the rest crawl.
-        Build('tsan', options=['-Db_sanitize=thread'], suites=('unit',),
-              but=('slow',)),
+        # Where threads meet: ThreadSanitizer makes the rest crawl.
+        Build('tsan', options=['-Db_sanitize=thread'],
+              suites=('unit', 'conformance'), but=('slow',)),
     ],
     'soak': [Build('check', suites=('soak',))],
 }
