@@ -221,6 +221,10 @@ int file_fd_open(int fd, const char *name, bool writable, struct vdk_file **ret,
 /* A directory in memory, empty. */
 int dir_memory_new(const char *path, struct vdk_dir **ret,
                    struct vdk_error *err);
+/* The folder FOLDER of INNER (a reference is taken), which need not exist yet,
+ * as a directory of its own. */
+int dir_below_new(struct vdk_dir *inner, const char *folder,
+                  struct vdk_dir **ret, struct vdk_error *err);
 /* A file in memory holding a copy of DATA (may be NULL). Sparse: a huge
  * truncate costs nothing. */
 int file_memory_new(const char *name, const void *data, size_t len,

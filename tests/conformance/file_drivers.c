@@ -30,11 +30,23 @@ new_memory(const char *tmp, struct vdk_dir **ret, struct vdk_error *err)
   return dir_memory_new("memory", ret, err);
 }
 
+static int
+new_below(const char *tmp, struct vdk_dir **ret, struct vdk_error *err)
+{
+  _cleanup_dir_ struct vdk_dir *outer = NULL;
+  int r = new_local(tmp, &outer, err);
+
+  if (r == 0)
+    r = dir_make(outer, "folder/of it", err);
+  return r < 0 ? r : dir_below_new(outer, "folder/of it", ret, err);
+}
+
 const struct file_driver file_drivers[] = {
     {"local", new_local, true},
     {"local-walk", new_local_walk, true},
     {"local-outside", new_local_outside, true},
     {"memory", new_memory, true},
+    {"below", new_below, true},
 };
 
 const unsigned file_driver_count = ARRAY_SIZE(file_drivers);

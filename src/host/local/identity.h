@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Who a VM is, and how its texts are shown. */
+/* Who a VM is. */
 #ifndef HOST_LOCAL_IDENTITY_H
 #define HOST_LOCAL_IDENTITY_H
 
@@ -16,11 +16,6 @@ bool identity_from_bios(const char *text, char ret[UUID_TEXT_SIZE]);
 
 /* A UUID for a VM without one, always the same for the same PATH. */
 void identity_from_path(const char *path, char ret[UUID_TEXT_SIZE]);
-
-/* TEXT in UTF-8: as it is where it is that already, else taken for
- * windows-1252, the charset of most old .vmx files. New memory; NULL when
- * there is none. */
-char *identity_utf8(const char *text);
 
 /* A 128-bit FNV-1a sum: quick and good against accidents, not against
  * enemies. Start with FNV_INIT. */

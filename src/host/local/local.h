@@ -8,7 +8,7 @@
  *   vm_disks.c   which disks a .vmx names
  *   vmsd.c       the snapshot tree
  *   vmx_dict.c   the text of both
- *   identity.c   UUIDs and charsets
+ *   identity.c   UUIDs
  *   chain_state.c, chain_text.c
  *                the state of a chain of links in one line of text
  *   changed.c    what changed since such a state

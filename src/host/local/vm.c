@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/utf8.h"
 #include "host/local/identity.h"
 
 struct vm_reader {
@@ -50,8 +51,8 @@ read_identity(struct vm_reader *r, struct vdk_error *err)
   uint64_t version;
 
   r->vm->id = str_dup(r->path);
-  r->vm->name = identity_utf8(*name ? name : r->stem);
-  r->vm->guest = identity_utf8(vmx_dict_text(r->dict, "guestOS"));
+  r->vm->name = utf8_from(*name ? name : r->stem);
+  r->vm->guest = utf8_from(vmx_dict_text(r->dict, "guestOS"));
   if (!r->vm->id || !r->vm->name || !r->vm->guest)
     return error_nomem(err, "reading a VM");
   if (vmx_dict_u64(r->dict, "virtualHW.version", &version) && version < 1000)

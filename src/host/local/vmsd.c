@@ -27,8 +27,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/utf8.h"
 #include "host/host_free.h"
-#include "host/local/identity.h"
 
 struct reader {
   const struct vmx_dict *dict;
@@ -134,8 +134,8 @@ read_snapshot(struct reader *r, const char *place, unsigned uid)
   int64_t parent, current;
 
   *s = (struct host_snapshot){.uid = uid};
-  s->name = identity_utf8(snapshot_text(r->dict, place, "displayName"));
-  s->description = identity_utf8(snapshot_text(r->dict, place, "description"));
+  s->name = utf8_from(snapshot_text(r->dict, place, "displayName"));
+  s->description = utf8_from(snapshot_text(r->dict, place, "description"));
   s->created_us = created(r->dict, place);
   if (snapshot_number(r->dict, place, "parent", &parent) && parent > 0 &&
       parent <= UINT32_MAX)
