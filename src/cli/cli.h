@@ -154,6 +154,8 @@ int cli_usage_error(const struct cli_verb *verb, const char *fmt, ...)
     VDK_PRINTF(2, 3);
 
 void help_all(FILE *f);
+/* Prints help when ARGV is a family ("vm") and asks for it. */
+bool help_family(int argc, char **argv);
 void help_verb(const struct cli_verb *v, FILE *f);
 void help_usage_line(const struct cli_verb *v, FILE *f);
 

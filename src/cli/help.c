@@ -97,6 +97,23 @@ help_verb(const struct cli_verb *v, FILE *f)
   fprintf(f, "\nMore: man %s\n", page);
 }
 
+/* "vdkit vm --help": the verbs of the family. */
+bool
+help_family(int argc, char **argv)
+{
+  size_t len = strlen(argv[0]);
+
+  if (!cli_verb_is_family(argv[0]) || argc < 2 ||
+      (strcmp(argv[1], "--help") != 0 && strcmp(argv[1], "-h") != 0))
+    return false;
+  printf("Usage: vdkit %s VERB [OPTION...] [OPERAND...]\n\nVerbs:\n", argv[0]);
+  for (const struct cli_verb *const *v = cli_verbs; *v; v++)
+    if (strncmp((*v)->name, argv[0], len) == 0 && (*v)->name[len] == ' ')
+      printf("  %-10s %s\n", (*v)->name, (*v)->summary);
+  printf("\nMore: vdkit help %s VERB\n", argv[0]);
+  return true;
+}
+
 void
 help_all(FILE *f)
 {

@@ -127,7 +127,7 @@ start(int argc, char **argv)
   }
   cli.verb = cli_verb_find(argc, argv, &words);
   if (!cli.verb)
-    return cli_unknown_verb(argc, argv);
+    return help_family(argc, argv) ? STATUS_OK : cli_unknown_verb(argc, argv);
   args = calloc(1, cli.verb->args_size + 1);
   if (!args) {
     fputs("vdkit: out of memory\n", stderr);
@@ -154,6 +154,8 @@ main(int argc, char **argv)
   keep_standard_descriptors();
   /* Characters only: numbers are printed the same everywhere. */
   setlocale(LC_CTYPE, "");
+  /* Both are errors of a write, which has something to clean up. */
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
   return report_finish(start(argc, argv));
 }

@@ -164,6 +164,15 @@ number(const char *text, long min, long max, int *ret)
   return true;
 }
 
+/* 0 for what is no letter. */
+static char
+upper(char c)
+{
+  if (c >= 'a' && c <= 'z')
+    return (char)(c - 'a' + 'A');
+  return c >= 'A' && c <= 'Z' ? c : 0;
+}
+
 bool
 options_size(const char *text, uint64_t *ret)
 {
@@ -184,13 +193,13 @@ options_size(const char *text, uint64_t *ret)
       }
   if (!digits)
     return false;
-  if (*text && (found = strchr(units, *text & ~0x20))) {
+  if (upper(*text) && (found = strchr(units, upper(*text)))) {
     unit <<= 10 * (found - units + 1);
     text++;
-    if ((*text & ~0x20) == 'I')
+    if (upper(*text) == 'I')
       text++;
   }
-  if ((*text & ~0x20) == 'B')
+  if (upper(*text) == 'B')
     text++;
   if (*text || __builtin_mul_overflow(whole, unit, &whole) ||
       __builtin_add_overflow(whole, part * unit / place, &whole))

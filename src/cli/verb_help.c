@@ -41,6 +41,12 @@ run(struct cli *cli, const void *args, char **operands, int count)
     help_all(cli->report);
     return STATUS_OK;
   }
+  if (count == 1 && cli_verb_is_family(operands[0])) {
+    char option[] = "--help", *family[] = {operands[0], option};
+
+    help_family(2, family);
+    return STATUS_OK;
+  }
   verb = cli_verb_find(count, operands, &words);
   if (!verb || words != count) {
     if (count == 1 || !verb)

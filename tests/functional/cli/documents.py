@@ -7,7 +7,7 @@ Each verb has a page with the same operands and the same options, letters and
 arguments included; vdkit(1) lists the verbs; the completion knows verbs and
 options, and gives them when bash asks it to.
 
-Usage: cli_documents.py VDKIT MAN-FOLDER [COMPLETION]
+Usage: documents.py VDKIT MAN-FOLDER [COMPLETION]
 """
 import os
 import re
