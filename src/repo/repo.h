@@ -90,7 +90,7 @@ struct repo_point_file {
 };
 
 struct repo_point {
-  char id[REPO_POINT_ID_MAX]; /* "20261121T223455Z-1f2e3d4c" */
+  char id[REPO_POINT_ID_MAX]; /* "20261121t223455z-1f2e3d4c" */
   char vm_uuid[40];           /* 8-4-4-4-12, lower case */
   char *vm_name;
   char parent[REPO_POINT_ID_MAX]; /* "" for a first one */
@@ -170,6 +170,9 @@ struct repo_disk_options {
    * was there. NULL: start from zeroes. Growth reads as zeroes. */
   const struct repo_point_disk *inherit;
   const char *const *meta; /* key, value, ..., NULL; may be NULL */
+  /* The changed ranges should have been known and were not: noted in the
+   * restore point. */
+  bool ranges_lost;
 };
 
 int repo_disk_begin(struct repo_writer *w, const struct repo_disk_options *o,
