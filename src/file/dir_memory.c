@@ -480,3 +480,15 @@ memory_dir_get(struct vdk_dir *dir, const char *name)
   i = entry_find(d, name, &found);
   return found ? d->entries[i].node : NULL;
 }
+
+bool
+memory_dir_has_folder(struct vdk_dir *dir, const char *name)
+{
+  struct memory_dir *d = (struct memory_dir *)dir;
+  bool found;
+  size_t i;
+
+  LOCK_SCOPE(&d->mutex);
+  i = entry_find(d, name, &found);
+  return found && !d->entries[i].node;
+}

@@ -3,13 +3,16 @@
  * The fault driver: a directory that wraps another, fails on demand, and
  * records what is written, so that a test can cut the power anywhere.
  *
- * A record is the sequence of changes in the order in which they were asked
- * for. crash_replay() builds a new memory directory as a disk could look after
- * a power cut behind change CUT: every change that a flush or sync at or
- * before CUT made durable is there; of the others those that KEEP says;
- * the last kept write may be torn at a sector boundary. The wrapped directory
- * must be a memory directory for the replay, empty when recording starts or
- * with its first state copied by the wrapper.
+ * A record is the sequence of changes in the order in which they were done.
+ * dir_fault_crash() builds a new memory directory as a disk could look after a
+ * power cut behind change CUT: every change that a flush or sync at or before
+ * CUT made durable is there; of the others those that KEEP says. A write may
+ * be torn between two sectors, never inside one: disks promise that much.
+ * The state of the wrapped directory when recording starts is copied, and may
+ * be that of any driver.
+ *
+ * A directory that was made is durable, like a file's name, when the directory
+ * above it was synced; what is in it is lost with it otherwise.
  */
 #ifndef FILE_FAULT_H
 #define FILE_FAULT_H
@@ -51,8 +54,9 @@ size_t dir_fault_changes(struct vdk_dir *fault);
 enum crash_keep {
   CRASH_KEEP_NONE,   /* only what was durable */
   CRASH_KEEP_ALL,    /* everything up to the cut */
-  CRASH_KEEP_TORN,   /* everything, the last write torn in its middle sector */
-  CRASH_KEEP_RANDOM, /* each by a coin thrown with SEED */
+  CRASH_KEEP_TORN,   /* everything, but of the last write only the first half
+                        of its sectors */
+  CRASH_KEEP_RANDOM, /* each by a coin thrown with SEED; some writes torn */
 };
 
 /* The directory after a power cut behind the first CUT changes. */

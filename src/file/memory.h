@@ -37,6 +37,7 @@ bool memory_dir_set(struct vdk_dir *d, const char *name,
                     struct memory_node *node);
 /* The node under NAME, borrowed; NULL when there is none. */
 struct memory_node *memory_dir_get(struct vdk_dir *d, const char *name);
+bool memory_dir_has_folder(struct vdk_dir *d, const char *name);
 
 /* NAME without empty parts, "." and (where it can) "..": new memory. "" is
  * the directory itself. */
