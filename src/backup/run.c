@@ -158,6 +158,7 @@ store_disk(struct backup_job *job, struct backup_disk *d, struct vdk_error *err)
       .method = d->method,
       .inherit = d->parent,
       .meta = (const char *const *)d->meta,
+      .ranges_lost = d->lost != NULL,
   };
   uint64_t before = repo_writer_stored(job->writer);
   struct repo_disk *to;
