@@ -119,7 +119,8 @@ grain_unpack(struct unpacker *u, const struct packed_grain *g, uint8_t *out,
       "%s: grain %llu (LBA %llu), %zu packed bytes at offset %llu, %s", g->file,
       (unsigned long long)(g->lba * VDK_SECTOR_SIZE / grain_size),
       (unsigned long long)g->lba, g->size, (unsigned long long)g->offset,
-      r == LIBDEFLATE_SUCCESS              ? "unpacks to less than a grain"
-      : r == LIBDEFLATE_INSUFFICIENT_SPACE ? "unpacks to more than a grain"
-                                           : "is damaged: it does not unpack");
+      r == LIBDEFLATE_SUCCESS ? "is damaged: it unpacks to less than a grain"
+      : r == LIBDEFLATE_INSUFFICIENT_SPACE
+          ? "is damaged: it unpacks to more than a grain"
+          : "is damaged: it does not unpack");
 }

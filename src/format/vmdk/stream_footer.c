@@ -82,7 +82,8 @@ stream_footer_find(struct vdk_file *file, const struct vmdk_header *h,
   r = last_used_sector(file, file_size, buf, &at, err);
   if (r != 0)
     return r;
-  if (at < 2 * VDK_SECTOR_SIZE)
+  if (at < 2 * VDK_SECTOR_SIZE ||
+      range_outside(at, 2 * VDK_SECTOR_SIZE, file_size))
     return no_footer(file, file_size, err);
   r = file_read(file, at - VDK_SECTOR_SIZE, buf, 2 * VDK_SECTOR_SIZE, err);
   if (r != 0)

@@ -120,15 +120,20 @@ at_end(struct stream_source *d, bool cut, struct vdk_error *err)
   int r;
 
   d->stage = STAGE_END;
+  r = stream_input_take(&d->input, NULL, VDK_SECTOR_SIZE, &got, err);
+  if (r != 0)
+    return r;
+  cut = cut || got < VDK_SECTOR_SIZE;
   if ((r = stream_check_end(&d->check, cut, err)) != 0)
     return r;
   /* qemu writes no marker at the end of its files, which have their tables
-   * in front; others end with a footer at least. */
+   * in front; others that have them there have one. An export has a footer
+   * too. */
   if (d->header.gd_offset == VMDK_GD_AT_END
-          ? !d->footer_seen
-          : cut && !d->footer_seen && d->header.gd_offset >= d->header.overhead)
+          ? cut || !d->footer_seen
+          : cut && d->header.gd_offset >= d->header.overhead)
     return cut_off(d, err);
-  if (cut && !d->footer_seen && !d->check.has_front_tables)
+  if (cut && !d->check.has_front_tables)
     log_warning(d->log,
                 "%s: the stream has no end marker, so that it cannot be seen "
                 "whether it is whole",
