@@ -403,8 +403,11 @@ open_locked(struct fault_dir *d, const char *name, const char *normal,
   if (create && (flags & FILE_REPLACE)) {
     struct vdk_file *there = NULL;
 
-    existed = dir_open_file(d->inner, name, FILE_READ, &there, NULL) == 0;
+    r = dir_open_file(d->inner, name, FILE_READ, &there, err);
     file_close(there);
+    if (r < 0 && r != -VDK_E_NOT_FOUND)
+      return r;
+    existed = r == 0;
   }
   r = dir_open_file(d->inner, name, flags, &f->inner, err);
   if (r == 0)
