@@ -10,6 +10,7 @@
  *   complete.c  the bash completion, from the same tables
  *   print.c     text for people: escaping, sizes, times, aligned tables
  *   report.c    errors, warnings, JSON reports, what stdout could not take
+ *   extents.c   lists of extents, printed as they are walked
  *   progress.c  the bar, the lines, or the JSON of a long operation
  *   verb_*.c    one verb each
  *
@@ -129,7 +130,8 @@ extern const struct cli_verb *const cli_verbs[]; /* NULL-ended */
 extern const struct cli_verb cli_verb_info, cli_verb_map, cli_verb_create,
     cli_verb_convert, cli_verb_compare, cli_verb_vm_list, cli_verb_vm_show,
     cli_verb_init, cli_verb_backup, cli_verb_list, cli_verb_restore,
-    cli_verb_verify, cli_verb_help, cli_verb_completion, cli_verb_points;
+    cli_verb_diff, cli_verb_verify, cli_verb_help, cli_verb_completion,
+    cli_verb_points;
 
 /* The verb that ARGV starts with; *RET_WORDS says how many words it has. */
 const struct cli_verb *cli_verb_find(int argc, char **argv, int *ret_words);
@@ -202,6 +204,7 @@ void json_put(json_t *object, const char *key, json_t *value); /* stolen */
 /* Microseconds since 1970 as ISO 8601 in UTC; null for 0. */
 void json_put_time(json_t *object, const char *key, int64_t us);
 json_t *json_text(const char *text);
+void json_add(json_t *array, json_t *value); /* stolen */
 
 /* Flushes stdout. When that cannot take what was printed, STATUS becomes an
  * error, or the process ends by SIGPIPE as filters do. */
@@ -247,6 +250,24 @@ void table_print(const struct table *t, const char *indent, FILE *f);
 void table_free(struct table *t);
 /* "Name:   value" lines: a table of two columns without heading. */
 void table_print_fields(const struct table *t, FILE *f);
+
+/* --- Lists of extents ----------------------------------------------------- */
+
+#define EXTENT_STATES 3
+
+struct extents {
+  struct cli *cli;
+  const char *indent; /* of the JSON members */
+  uint64_t bytes[EXTENT_STATES], count[EXTENT_STATES], total;
+};
+void extents_begin(struct extents *x);
+/* What vdk_extents and its like want; OPAQUE is a struct extents. */
+int extents_print(void *opaque, const struct vdk_extent *e);
+void extents_end(const struct extents *x);
+/* "key": "text" in a JSON object that is written by hand. */
+void extents_put_text(struct cli *cli, const char *key, const char *text);
+/* As cli_fail, after the object was begun. */
+int extents_fail(struct cli *cli);
 
 /* --- Progress ------------------------------------------------------------- */
 

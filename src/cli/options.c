@@ -147,7 +147,7 @@ find_bound(const struct parser *p, int value)
   for (int i = 0; i < p->count; i++)
     if (p->bound[i].option->letter == value)
       return &p->bound[i];
-  return NULL;
+  abort(); /* getopt_long gives only what it was given */
 }
 
 static bool

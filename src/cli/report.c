@@ -117,6 +117,13 @@ json_put(json_t *object, const char *key, json_t *value)
     document_failed = true;
 }
 
+void
+json_add(json_t *array, json_t *value)
+{
+  if (!value || json_array_append_new(array, value))
+    document_failed = true;
+}
+
 json_t *
 json_text(const char *text)
 {

@@ -173,11 +173,11 @@ backup_json(struct cli *cli, const struct vdk_backup_result *result)
     json_put_u64(disk, "changed", d->changed);
     json_put_u64(disk, "stored", d->stored);
     json_put_text(disk, "problem", *d->problem ? d->problem : NULL);
-    json_array_append_new(disks, disk);
+    json_add(disks, disk);
   }
   json_put(document, "warnings", warnings);
   for (const char *const *w = result->point->warnings; w && *w; w++)
-    json_array_append_new(warnings, json_text(*w));
+    json_add(warnings, json_text(*w));
   return cli_report(cli, document, backup_status(result));
 }
 

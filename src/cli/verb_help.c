@@ -18,7 +18,7 @@ help_types(struct cli *cli)
 
       json_put_text(type, "type", *name);
       json_put_text(type, "text", vdk_type_text(*name));
-      json_array_append_new(types, type);
+      json_add(types, type);
     }
     return cli_report(cli, document, STATUS_OK);
   }

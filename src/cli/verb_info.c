@@ -32,7 +32,7 @@ add_file(void *opaque, const char *name, uint64_t bytes)
 
     json_put_text(file, "name", name);
     json_put_u64(file, "bytes", bytes);
-    json_array_append_new(files->array, file);
+    json_add(files->array, file);
   } else {
     snprintf(link, sizeof link, "%u", files->link);
     table_add(files->table, link, text_size(bytes, size), name);
@@ -111,11 +111,11 @@ report_json(struct cli *cli, struct vdk_handle *h, const struct vdk_info *info,
   json_put(document, "links", links);
   json_put(document, "metadata", meta);
   for (unsigned i = 0; i < info->links && r == 0; i++) {
-    json_t *link;
+    json_t *link = NULL;
 
     r = link_json(cli, h, i, &link);
     if (r == 0)
-      json_array_append_new(links, link);
+      json_add(links, link);
   }
   if (r == 0)
     r = vdk_meta_list(h, add_meta, meta, &cli->err);

@@ -43,7 +43,7 @@ disks_json(const struct vdk_point *p)
     json_put_u64(disk, "read", d->bytes_read);
     json_put_u64(disk, "stored", d->bytes_stored);
     json_put_u64(disk, "data", d->bytes_data);
-    json_array_append_new(disks, disk);
+    json_add(disks, disk);
   }
   return disks;
 }
@@ -72,11 +72,11 @@ point_json(const struct vdk_point *p)
     json_put_text(file, "name", p->files[i]->name);
     json_put_text(file, "role", p->files[i]->role);
     json_put_u64(file, "bytes", p->files[i]->bytes);
-    json_array_append_new(files, file);
+    json_add(files, file);
   }
   json_put(point, "files", files);
   for (const char *const *w = p->warnings; w && *w; w++)
-    json_array_append_new(warnings, json_text(*w));
+    json_add(warnings, json_text(*w));
   json_put(point, "warnings", warnings);
   return point;
 }
@@ -98,7 +98,7 @@ report_json(struct cli *cli, const struct vdk_point_list *list, const char *vm,
   json_put_u64(document, "damaged", list->damaged);
   for (size_t i = 0; i < list->count; i++)
     if (wanted(list->points[i], vm))
-      json_array_append_new(points, point_json(list->points[i]));
+      json_add(points, point_json(list->points[i]));
   return cli_report(cli, document, status);
 }
 

@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * vdkit map: which parts of a disk hold data.
- *
- * A map can have millions of rows, so that it is printed as it is walked, the
- * JSON by hand: it is the one report that is never in memory.
- */
+/* vdkit map: which parts of a disk hold data. */
 #include "cli/cli.h"
-
-#include <string.h>
 
 struct map_args {
   const char *format;
@@ -22,113 +15,28 @@ static const struct cli_option options[] = {
     {0},
 };
 
-#define STATES 3
-
-struct walk {
-  struct cli *cli;
-  uint64_t bytes[STATES], extents[STATES];
-  bool any;
-};
-
-/* By enum vdk_extent_state. */
-static const char *const state_names[STATES] = {"data", "zero", "absent"};
-
-static int
-print_extent(void *opaque, const struct vdk_extent *e)
-{
-  struct walk *walk = opaque;
-  FILE *f = walk->cli->report;
-  int state = e->state >= 0 && e->state < STATES ? e->state : 0;
-
-  walk->bytes[state] += e->length;
-  walk->extents[state]++;
-  if (walk->cli->common.json)
-    fprintf(f,
-            "%s\n    {\"offset\": %llu, \"length\": %llu, \"state\": \"%s\"}",
-            walk->any ? "," : "", (unsigned long long)e->offset,
-            (unsigned long long)e->length, state_names[state]);
-  else
-    fprintf(f, "%16llu  %16llu  %s\n", (unsigned long long)e->offset,
-            (unsigned long long)e->length, state_names[state]);
-  walk->any = true;
-  /* Nobody reads on: the walk need not go on. */
-  return ferror(f) ? -VDK_E_CANCELLED : 0;
-}
-
-static void
-json_head(struct cli *cli, const char *name, uint64_t capacity)
-{
-  json_t *text = json_text(name);
-  char *quoted = text ? json_dumps(text, JSON_ENCODE_ANY) : NULL;
-
-  fprintf(cli->report,
-          "{\n  \"schema\": \"vdkit.map/1\",\n  \"disk\": %s,\n"
-          "  \"capacity\": %llu,\n  \"extents\": [",
-          quoted ? quoted : "null", (unsigned long long)capacity);
-  free(quoted);
-  json_decref(text);
-}
-
-/* The document is closed in every case, so that it can be parsed: "complete"
- * says whether all of the map is in it. */
-static void
-json_tail(const struct walk *walk, bool complete)
-{
-  FILE *f = walk->cli->report;
-
-  fprintf(f, "%s],\n  \"totals\": {", walk->any ? "\n  " : "");
-  for (int i = 0; i < STATES; i++)
-    fprintf(f, "%s\"%s\": %llu", i ? ", " : "", state_names[i],
-            (unsigned long long)walk->bytes[i]);
-  fprintf(f, "},\n  \"complete\": %s\n}\n", complete ? "true" : "false");
-}
-
-static void
-text_totals(const struct walk *walk)
-{
-  char size[SIZE_TEXT];
-  bool first = true;
-
-  for (int i = 0; i < STATES; i++)
-    if (walk->extents[i]) {
-      fprintf(walk->cli->report, "%s%s %s in %llu extent%s", first ? "" : ", ",
-              text_size(walk->bytes[i], size), state_names[i],
-              (unsigned long long)walk->extents[i],
-              walk->extents[i] == 1 ? "" : "s");
-      first = false;
-    }
-  fputc('\n', walk->cli->report);
-}
-
-static int
-walk_error(struct cli *cli)
-{
-  struct cli text = *cli;
-
-  if (ferror(cli->report))
-    return STATUS_FAILED; /* report_finish says why */
-  text.common.json = false;
-  return cli_fail(&text);
-}
-
 static int
 print_map(struct cli *cli, struct vdk_handle *h, const char *name,
           const struct map_args *args)
 {
-  struct walk walk = {.cli = cli};
+  struct extents x = {.cli = cli, .indent = "  "};
   unsigned flags = args->single_link ? VDK_EXTENTS_SINGLE_LINK : 0;
+  bool json = cli->common.json;
   int r;
 
-  if (cli->common.json)
-    json_head(cli, name, vdk_capacity(h));
-  else
-    fprintf(cli->report, "%16s  %16s  %s\n", "Offset", "Length", "State");
-  r = vdk_extents(h, 0, VDK_TO_END, flags, print_extent, &walk, &cli->err);
-  if (cli->common.json)
-    json_tail(&walk, r == 0);
-  else if (r == 0 && !cli->common.quiet)
-    text_totals(&walk);
-  return r ? walk_error(cli) : STATUS_OK;
+  if (json) {
+    fputs("{\n  \"schema\": \"vdkit.map/1\",\n  ", cli->report);
+    extents_put_text(cli, "disk", name);
+    fprintf(cli->report, ",\n  \"capacity\": %llu,\n",
+            (unsigned long long)vdk_capacity(h));
+  }
+  extents_begin(&x);
+  r = vdk_extents(h, 0, VDK_TO_END, flags, extents_print, &x, &cli->err);
+  if (json || r == 0)
+    extents_end(&x);
+  if (json)
+    fprintf(cli->report, ",\n  \"complete\": %s\n}\n", r ? "false" : "true");
+  return r ? extents_fail(cli) : STATUS_OK;
 }
 
 static int

@@ -44,7 +44,7 @@ found(void *opaque, const char *object, const char *text)
 
     json_put_text(finding, "object", object);
     json_put_text(finding, "text", text);
-    json_array_append_new(findings->array, finding);
+    json_add(findings->array, finding);
     return;
   }
   progress_hide();

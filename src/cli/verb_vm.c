@@ -48,7 +48,7 @@ disks_json(const struct vdk_vm *vm)
     json_put_u64(disk, "capacity", d->capacity);
     json_put_u64(disk, "links", d->links);
     json_put_text(disk, "problem", d->problem);
-    json_array_append_new(disks, disk);
+    json_add(disks, disk);
   }
   return disks;
 }
@@ -72,7 +72,7 @@ snapshots_json(const struct vdk_vm *vm)
     for (const char *const *d = s->disks; d && d[0] && d[1]; d += 2)
       json_put_text(disks, d[0], d[1]);
     json_put(snapshot, "disks", disks);
-    json_array_append_new(snapshots, snapshot);
+    json_add(snapshots, snapshot);
   }
   return snapshots;
 }
@@ -95,7 +95,7 @@ vm_json(json_t *object, const struct vdk_vm *vm)
 
     json_put_text(file, "name", vm->files[i]->name);
     json_put_text(file, "role", vm->files[i]->role);
-    json_array_append_new(files, file);
+    json_add(files, file);
   }
   json_put(object, "files", files);
 }
@@ -119,7 +119,7 @@ add_vm(void *opaque, const struct vdk_vm *vm)
     json_t *object = json_object();
 
     vm_json(object, vm);
-    json_array_append_new(list->array, object);
+    json_add(list->array, object);
     return 0;
   }
   snprintf(disks, sizeof disks, "%zu%s", vm->disk_count,

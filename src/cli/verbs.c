@@ -5,14 +5,23 @@
 #include <string.h>
 
 const struct cli_verb *const cli_verbs[] = {
-    &cli_verb_info,    &cli_verb_map,
-    &cli_verb_create,  &cli_verb_convert,
-    &cli_verb_compare, &cli_verb_vm_list,
-    &cli_verb_vm_show, &cli_verb_init,
-    &cli_verb_backup,  &cli_verb_list,
-    &cli_verb_restore, &cli_verb_verify,
-    &cli_verb_help,    &cli_verb_completion,
-    &cli_verb_points,  NULL,
+    &cli_verb_info,
+    &cli_verb_map,
+    &cli_verb_create,
+    &cli_verb_convert,
+    &cli_verb_compare,
+    &cli_verb_vm_list,
+    &cli_verb_vm_show,
+    &cli_verb_init,
+    &cli_verb_backup,
+    &cli_verb_list,
+    &cli_verb_restore,
+    &cli_verb_verify,
+    &cli_verb_diff,
+    &cli_verb_help,
+    &cli_verb_completion,
+    &cli_verb_points,
+    NULL,
 };
 
 #define VERB_WORDS_MAX 64

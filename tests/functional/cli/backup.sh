@@ -49,6 +49,15 @@ for level in '' --quick --packs --deep; do
   has out "0 damaged"
 done
 
+# What changed: the chunk with the change.
+expect 0 "$VDKIT" diff "$first" latest --repo repo --json
+equal "$(json '[e["state"] for e in d["disks"][0]["extents"]
+  if e["offset"] <= 4000000 < e["offset"] + e["length"]]')" '["data"]'
+equal "$(json 'd["disks"][0]["totals"]["data"] <= 524288')" true
+expect 0 "$VDKIT" diff latest latest --repo repo
+has out nothing
+expect 2 "$VDKIT" diff latest latest --repo repo --disk ide0:0
+
 # Restore: by every name of a point, and to every type.
 expect 0 "$VDKIT" restore --repo repo latest r1
 qemu-img compare -f raw -F vmdk now.raw r1/disk.vmdk >/dev/null ||

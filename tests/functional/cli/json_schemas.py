@@ -47,7 +47,7 @@ def conform(value, example, where):
         return
     assert kind(value) == kind(example), (where, value, example)
     if isinstance(value, dict):
-        if where.split('.')[-1] in OPEN:
+        if where.split('.')[-1] in OPEN:  # a snapshot's disks
             assert all(isinstance(v, str) for v in value.values()), where
             return
         assert list(value) == list(example), \
@@ -122,6 +122,9 @@ def check_backups():
     assert second['parent'] == first['point']
     points = run('vdkit.list/1', 'list', '--repo', 'repo')['points']
     assert [p['id'] for p in points] == [first['point'], second['point']]
+    changed = run('vdkit.diff/1', 'diff', '--repo', 'repo', first['point'],
+                  second['point'])
+    assert not changed['disks'][0]['extents'] and changed['complete']
     new = run('vdkit.restore/1', 'restore', '--repo', 'repo', 'latest', 'new')
     assert os.path.exists(new['vmx'])
     run('vdkit.restore/1', 'restore', '--repo', 'repo', 'latest', 'one',
