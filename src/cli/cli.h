@@ -230,6 +230,8 @@ char *text_size_exact(uint64_t bytes);
 const char *text_time(int64_t us, char buf[TIME_TEXT]);
 /* "0:12", "1:02:03" */
 const char *text_duration(double seconds, char buf[TIME_TEXT]);
+/* What something took: "0.25 s", from a minute on as text_duration. */
+const char *text_elapsed(double seconds, char buf[TIME_TEXT]);
 /* "2026-11-21T22:34:55Z" to microseconds since 1970; 0 when it is none. */
 int64_t time_parse(const char *iso);
 

@@ -157,6 +157,15 @@ text_duration(double seconds, char buf[TIME_TEXT])
   return buf;
 }
 
+const char *
+text_elapsed(double seconds, char buf[TIME_TEXT])
+{
+  if (!(seconds >= 0) || seconds >= 60)
+    return text_duration(seconds, buf);
+  snprintf(buf, TIME_TEXT, "%.*f s", seconds < 10 ? 2 : 1, seconds);
+  return buf;
+}
+
 int64_t
 time_parse(const char *iso)
 {

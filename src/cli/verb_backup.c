@@ -209,7 +209,7 @@ backup_text(struct cli *cli, const struct vdk_backup_result *result)
   if (result->disk_count)
     table_print(&t, "  ", cli->report);
   cli_say(cli, "read %s, stored %s in %s (%s/s)", text_size(result->read, a),
-          text_size(result->stored, b), text_duration(result->seconds, took),
+          text_size(result->stored, b), text_elapsed(result->seconds, took),
           text_size((uint64_t)((double)result->read / seconds), c));
 }
 

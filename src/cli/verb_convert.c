@@ -78,11 +78,12 @@ report(struct cli *cli, char **operands, const struct vdk_convert_stats *stats)
   json_t *document;
 
   if (!cli->common.json) {
-    cli_say(cli, "%s: %s of %s; read %s, wrote %s in %s (%s/s)", operands[1],
+    cli_say(cli, "%s: %s of %s; read %s, wrote %s in %s (%s/s)",
+            is_pipe(operands[1]) ? "standard output" : operands[1],
             stats->type ? stats->type : "disk",
             text_size(stats->passed, passed), text_size(stats->read, read),
             text_size(stats->written, written),
-            text_duration(stats->seconds, took),
+            text_elapsed(stats->seconds, took),
             text_size((uint64_t)((double)stats->read / seconds), speed));
     return STATUS_OK;
   }

@@ -128,7 +128,7 @@ const struct cli_verb cli_verb_diff = {
     .about = "Lists, for each disk of the restore point NEWER, the ranges that "
              "differ from OLDER, and what NEWER has there. Offsets and lengths "
              "are bytes, in whole chunks. No data is read.",
-    .examples = "  vdkit diff 20261120T2200 latest --repo /backup\n",
+    .examples = "  vdkit diff 20261120t2200 latest --repo /backup\n",
     .groups = GROUP_REPO,
     .options = options,
     .args_size = sizeof(struct diff_args),

@@ -31,7 +31,7 @@ report(struct cli *cli, const char *point, const char *dir,
     cli_say(cli, "%zu disk%s of %s, wrote %s in %s", result->disk_count,
             result->disk_count == 1 ? "" : "s", text_size(result->bytes, bytes),
             text_size(result->written, written),
-            text_duration(result->seconds, took));
+            text_elapsed(result->seconds, took));
     return STATUS_OK;
   }
   document = cli_document("vdkit.restore/1");

@@ -232,11 +232,27 @@ print_snapshots(struct cli *cli, const struct vdk_vm *vm)
   table_print(&t, "", cli->report);
 }
 
+/* "a.vmx, a.nvram"; NULL when there is no memory. */
+static char *
+file_names(const struct vdk_vm *vm)
+{
+  char *all = text_printf("%s", vm->file_count ? vm->files[0]->name : "-");
+
+  for (size_t i = 1; all && i < vm->file_count; i++) {
+    char *longer = text_printf("%s, %s", all, vm->files[i]->name);
+
+    free(all);
+    all = longer;
+  }
+  return all;
+}
+
 static void
 print_vm(struct cli *cli, const struct vdk_vm *vm)
 {
   _cleanup_table_ struct table t = {0};
   _cleanup_free_ char *hw = text_printf("%u", vm->hw_version);
+  _cleanup_free_ char *files = NULL;
 
   table_add(&t, "Name", vm->name);
   table_add(&t, "File", vm->id);
@@ -246,8 +262,8 @@ print_vm(struct cli *cli, const struct vdk_vm *vm)
   if (vm->hw_version)
     table_add(&t, "Hardware version", hw);
   table_add(&t, "State", vm_state(vm));
-  for (size_t i = 0; i < vm->file_count; i++)
-    table_add(&t, i ? " " : "Files", vm->files[i]->name);
+  files = file_names(vm);
+  table_add(&t, "Files", files);
   table_print_fields(&t, cli->report);
   print_disks(cli, vm);
   print_snapshots(cli, vm);

@@ -58,13 +58,19 @@ expect 0 "$VDKIT" diff latest latest --repo repo
 has out nothing
 expect 2 "$VDKIT" diff latest latest --repo repo --disk ide0:0
 
+# disk_of VM: the file of its first disk.
+disk_of () {
+  "$VDKIT" vm show "$1" --json >show.json
+  printf '%s/%s' "$1" "$(json 'd["disks"][0]["file"]' show.json)"
+}
+
 # Restore: by every name of a point, and to every type.
 expect 0 "$VDKIT" restore --repo repo latest r1
-qemu-img compare -f raw -F vmdk now.raw r1/disk.vmdk >/dev/null ||
+qemu-img compare -f raw -F vmdk now.raw "$(disk_of r1)" >/dev/null ||
   fail "latest is not the present"
 expect 0 "$VDKIT" vm show r1
 expect 0 "$VDKIT" restore --repo repo "$first" r2
-qemu-img compare -f vmdk -F vmdk first.vmdk r2/disk.vmdk >/dev/null ||
+qemu-img compare -f vmdk -F vmdk first.vmdk "$(disk_of r2)" >/dev/null ||
   fail "the first point is not what the disk was"
 expect 0 "$VDKIT" restore --repo repo mail r3 --type vmfs --name again
 expect 0 "$VDKIT" vm show r3 --json

@@ -23,8 +23,8 @@ fails () {
 fails 1 nothing.vmdk info nothing.vmdk
 fails 1 nothing.vmdk map nothing.vmdk
 fails 1 nothing.vmdk convert nothing.vmdk out.raw
-fails 1 nothing/out.vmdk convert a.raw nothing/out.vmdk
-fails 1 nothing/out.vmdk create nothing/out.vmdk --size 1M
+fails 1 'nothing' convert a.raw nothing/out.vmdk
+fails 1 'nothing' create nothing/out.vmdk --size 1M
 fails 1 nothing.vmdk create child.vmdk --parent nothing.vmdk
 fails 1 nothing vm list nothing
 fails 1 nothing vm show nothing
@@ -38,8 +38,8 @@ fails 10 repo restore --repo repo latest there
 mkdir folder
 : >empty.vmdk
 before=$(ls)
-fails 1 folder info folder
-fails 1 folder convert folder out.raw
+fails 2 folder info folder
+fails 2 folder convert folder out.raw
 fails 1 empty.vmdk info empty.vmdk
 fails 1 folder vm show folder
 fails 1 a.raw vm list a.raw

@@ -108,7 +108,8 @@ def main():
           '--type', 'streamOptimized')
     check(signal.SIGTERM, 'verify', '--repo', 'repo', '--deep')
     vdkit('restore', '--repo', 'repo', 'latest', 'new')
-    vdkit('compare', 'new/disk.vmdk', 'a.raw')
+    disk = [n for n in os.listdir('new') if n.endswith('.vmdk')][0]
+    vdkit('compare', 'new/' + disk, 'a.raw')
     print(f'{tests} jobs interrupted')
 
 
