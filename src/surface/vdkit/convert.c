@@ -114,11 +114,14 @@ open_pipe_source(struct convert *c, struct vdk_error *err)
     return error_set(err, VDK_E_NOT_A_DISK, "standard input is empty");
   format = c->o.source_format ? format_by_name(c->o.source_format)
                               : format_probe(head, len, 0);
-  if (!format || !format->stream_source)
+  if (!format)
     return error_set(err, VDK_E_UNSUPPORTED,
                      "standard input cannot be read as format \"%s\"",
-                     format ? format->name : text_or_empty(c->o.source_format));
-  rc = format->stream_source(c->in, head, len, c->o.log, &c->from, err);
+                     text_or_empty(c->o.source_format));
+  /* The copy engine has the stream reader of what is no format. */
+  rc = format->stream_source
+           ? format->stream_source(c->in, head, len, c->o.log, &c->from, err)
+           : copy_source_raw_stream(c->in, head, len, &c->from, err);
   if (rc < 0)
     return rc;
   c->size_known = c->from->size > 0;

@@ -42,7 +42,7 @@ fails 2 folder info folder
 fails 2 folder convert folder out.raw
 fails 1 empty.vmdk info empty.vmdk
 fails 1 folder vm show folder
-fails 1 a.raw vm list a.raw
+fails 2 a.raw vm list a.raw
 fails 1 folder backup folder --repo repo
 
 # A folder with something in it is no place for a repository.
