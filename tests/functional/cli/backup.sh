@@ -102,7 +102,8 @@ expect 0 "$VDKIT" __points --repo repo
 has out latest mail "$first" "$second"
 
 # A flipped bit in a pack: found by verify and by a restore, never restored.
-pack=$(find repo/pack -type f | sort | head -n 1)
+pack=$(find repo/pack -type f -printf '%s %p\n' | sort -n | tail -n 1 |
+  cut -d ' ' -f 2)
 chmod u+w "$pack"
 python3 - "$pack" <<'PYTHON'
 import os, sys

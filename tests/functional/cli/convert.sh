@@ -31,9 +31,9 @@ expect 2 "$VDKIT" convert a.raw a.raw
 
 # Pipes: streamOptimized and raw, both ways.
 "$VDKIT" convert a.vmdk - --type streamOptimized 2>err |
-  "$VDKIT" convert - through.raw 2>>err
+  "$VDKIT" convert - through.raw --quiet 2>>err
 same a.raw through.raw
-"$VDKIT" convert s.vmdk - | cmp - a.raw || fail "raw to a pipe"
+"$VDKIT" convert s.vmdk - --quiet | cmp - a.raw || fail "raw to a pipe"
 # shellcheck disable=SC2002
 cat a.raw | "$VDKIT" convert - piped.raw --quiet
 same a.raw piped.raw

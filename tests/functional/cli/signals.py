@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 VDKIT = os.path.abspath(sys.argv[1])
 ENV = {**os.environ, 'VDKIT_PROGRESS_INTERVAL': '0', 'LC_ALL': 'C.UTF-8'}
@@ -71,6 +72,35 @@ def check(signo, *args, **kwargs):
     sys.exit(77)
 
 
+def check_piped(signo, kind):
+    """The signal comes while half of the source is still to come."""
+    global tests
+    before = files()
+    job = subprocess.Popen([VDKIT, 'convert', '-', 'b.vmdk', '--type', kind,
+                            '--progress', 'json'], env=ENV, text=False,
+                           stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    with open('s.vmdk', 'rb') as f:
+        data = f.read()
+    half = len(data) // 2
+    job.stdin.write(data[:half])
+    job.stdin.flush()
+    # What is not read yet fills the pipe: the job goes on reading.
+    time.sleep(0.3)
+    job.send_signal(signo)
+    try:
+        job.stdin.write(data[half:])
+        job.stdin.close()
+    except BrokenPipeError:
+        pass
+    job.stdin = None
+    said = job.communicate(timeout=60)[1].decode()
+    assert job.returncode == 130, (kind, job.returncode, said)
+    assert said.endswith('vdkit: interrupted; nothing half-made is left '
+                         'behind\n'), said
+    assert files() == before, (kind, set(files()) ^ set(before))
+    tests += 1
+
+
 def main():
     with open('a.raw', 'wb') as f:
         for _ in range(SIZE >> 20):
@@ -78,10 +108,10 @@ def main():
         f.truncate(SIZE)
     check(signal.SIGINT, 'convert', 'a.raw', 'b.vmdk', '--type',
           'streamOptimized', '--level', '12')
-    check(signal.SIGTERM, 'convert', 'a.raw', 'b.vmdk', '--type',
-          'monolithicSparse')
-    check(signal.SIGHUP, 'convert', 'a.raw', 'b.vmdk', '--type',
-          'twoGbMaxExtentFlat')
+    vdkit('convert', 'a.raw', 's.vmdk', '--type', 'streamOptimized', '--fast')
+    check_piped(signal.SIGTERM, 'monolithicSparse')
+    check_piped(signal.SIGHUP, 'twoGbMaxExtentFlat')
+    check_piped(signal.SIGINT, 'raw')
     with open('b.vmdk', 'wb') as f:
         f.write(b'kept')
     check(signal.SIGINT, 'convert', 'a.raw', 'b.vmdk', '--overwrite', '--type',
