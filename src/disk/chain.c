@@ -111,6 +111,8 @@ beside_name(const char *path, bool *ret_failed)
 struct candidates {
   char *names[CANDIDATES_MAX];
   unsigned count;
+  unsigned guessed; /* from here on: nobody wrote these, so that one which
+                       leads out of the directory is just not there */
 };
 
 static void
@@ -125,14 +127,17 @@ candidates_add(struct candidates *c, const char *folder, const char *name)
 {
   char *normal = normal_name(folder, name);
 
+  bool known;
+
   if (!normal)
     return false;
+  known = normal[0] == 0; /* the folder itself */
   for (unsigned i = 0; i < c->count; i++)
-    if (strcmp(c->names[i], normal) == 0) {
-      free(normal);
-      return true;
-    }
-  c->names[c->count++] = normal;
+    known = known || strcmp(c->names[i], normal) == 0;
+  if (known)
+    free(normal);
+  else
+    c->names[c->count++] = normal;
   return true;
 }
 
@@ -149,8 +154,9 @@ candidates_make(const char *child, const char *hint, struct candidates *ret,
       *p = '/';
     beside = beside_name(text, &failed);
     failed = failed || !candidates_add(ret, folder, path_basename(text)) ||
-             !candidates_add(ret, folder, text) ||
-             (beside && !candidates_add(ret, folder, beside));
+             !candidates_add(ret, folder, text);
+    ret->guessed = ret->count;
+    failed = failed || (beside && !candidates_add(ret, folder, beside));
   }
   return failed ? error_nomem(err, "looking for a parent disk") : 0;
 }
@@ -197,6 +203,7 @@ format_flags(const struct chain *c)
       {DISK_NO_LOCK, FORMAT_NO_LOCK, true},
       {DISK_UNBUFFERED, FORMAT_UNBUFFERED, true},
       {DISK_SALVAGE, FORMAT_SALVAGE, true},
+      {DISK_IGNORE_CHILDREN, FORMAT_IGNORE_CHILDREN, false},
   };
   unsigned flags = c->count > 0 ? FORMAT_AS_PARENT : 0;
 
@@ -321,9 +328,9 @@ reason_rank(int code)
   switch (code) {
   case VDK_E_CID_MISMATCH:
     return 3;
-  case VDK_E_CHAIN:
+  case VDK_E_UNSAFE_PATH: /* a clone may have its parent's base name */
     return 2;
-  case VDK_E_UNSAFE_PATH:
+  case VDK_E_CHAIN:
     return 1;
   default:
     return 0;
@@ -357,7 +364,7 @@ report_missing(struct chain *c, const char *hint, const struct vdk_error *why,
 static int
 open_parent(struct chain *c, struct vdk_error *err)
 {
-  _cleanup_(candidates_free) struct candidates names = {{NULL}, 0};
+  _cleanup_(candidates_free) struct candidates names = {.count = 0};
   struct vdk_link *child = c->links[c->count - 1];
   const char *hint =
       child->ops->parent_hint ? child->ops->parent_hint(child) : NULL;
@@ -374,7 +381,10 @@ open_parent(struct chain *c, struct vdk_error *err)
   r = candidates_make(c->names[c->count - 1], hint, &names, err);
   for (unsigned i = 0; r == 0 && i < names.count; i++) {
     r = try_parent(c, &names.names[i], &why, err);
-    if (r == 0 && (i == 0 || reason_rank(why.code) > reason_rank(best.code)))
+    if (why.code == VDK_E_UNSAFE_PATH && i >= names.guessed)
+      why.code = VDK_E_NOT_FOUND;
+    if (r == 0 &&
+        (best.code == 0 || reason_rank(why.code) > reason_rank(best.code)))
       best = why;
   }
   if (r == 0)

@@ -244,8 +244,9 @@ relay_done(struct vdk_request *req, int result)
     r->first = &here;
   r->deepest = &here;
   r->failed |= result != 0 || labs(r->first - &here) > 64 * 1024;
-  if (r->left-- > 0)
-    r->failed |= disk_submit(r->disk, req, &err) != 0;
+  /* From the submit on, R is the next completion's. */
+  if (r->left-- > 0 && disk_submit(r->disk, req, &err) != 0)
+    abort();
 }
 
 static void

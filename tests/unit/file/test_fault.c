@@ -3,9 +3,9 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <time.h>
 
 #include "base/mem.h"
-#include "base/sys.h"
 #include "file/fault.h"
 
 struct fixture {
@@ -297,7 +297,7 @@ replay_is_fast(void **state)
   SCENE;
   static char block[4096];
   struct vdk_file *f = create(d, "a");
-  uint64_t start;
+  clock_t start;
 
   assert_ok(file_truncate(f, 64 << 20, &err));
   for (unsigned i = 0; i < 256; i++)
@@ -306,14 +306,15 @@ replay_is_fast(void **state)
   for (unsigned i = 0; i < 200; i++)
     assert_ok(file_write(f, i * 777u, block, sizeof block, &err));
   file_close(f);
-  start = sys_monotonic_ns();
+  start = clock();
   for (unsigned i = 0; i < 2000; i++) {
     struct vdk_dir *c = NULL;
 
     assert_ok(dir_fault_crash(d, i % 200, CRASH_KEEP_RANDOM, i, &c, &err));
     dir_unref(c);
   }
-  assert_true(sys_monotonic_ns() - start < 5000000000u);
+  /* Of processor time; a sanitizer may take twenty times as long. */
+  assert_true(clock() - start < 20 * CLOCKS_PER_SEC);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
