@@ -20,8 +20,10 @@
 # guest-write (demo/guest_write.c) finds the blocks that differ and writes
 # them to the VM's disk through its snapshot chain, as a hypervisor would.
 #
-# Your VM is only read. It is backed up where it is; what is changed then is a
-# copy of its folder in the work folder.
+# Your VM is only read. It is backed up where it is. What is changed then is a
+# new snapshot link in the work folder, over your disk as its parent, with a
+# copy of your .vmx that names it: your files stay as they are, and the copy of
+# the first disk that debugfs needs is the only one that is made.
 #
 # Everything is in build/demo (or --dir), removed at the start of the next run.
 set -eu
@@ -175,21 +177,34 @@ make_vm () {
 
 # --- The user's VM: read where it is, changed only in a copy --------------
 
-# copy_vm: clones the folder of the VM to vm/, sparse, shared where the file
-# system can share.
-copy_vm () {
+# link_vm: a VM in vm/ that is the user's with a link over its first disk. Its
+# other disks are the user's own, by absolute name; its UUID is the same, so
+# that it is the same VM for the repository.
+link_vm () {
   folder=$(dirname "$vm")
-  used=$(du -sm "$folder" | cut -f 1)
-  check_room $((used * 5 + 1000))
-  say "a copy of its folder, to be changed ($used MB)"
-  cp -R --preserve=timestamps --reflink=auto --sparse=always "$folder" vm
-  find vm -depth -name '*.lck' -exec rm -rf {} +
+  mkdir vm
+  find "$folder" -maxdepth 1 -type f -size -1024k ! -name '*.vmdk' \
+    ! -name '*.lck' -exec cp {} vm/ \;
   vmx=vm/$(basename "$vm")
+  chmod u+w "$vmx"
+  uuid=$(json '(lambda h: h[:2] + "".join((" ", "-")[i == 16] + h[i:i + 2]
+    for i in range(2, 32, 2)))(d["uuid"].replace("-", ""))' show.json)
+  sed '/^uuid.bios/d' "$vmx" >vmx.new
+  printf 'uuid.bios = "%s"\n' "$uuid" >>vmx.new
+  json '"\n".join("%s %s" % (x["key"], x["file"]) for x in d["disks"])' \
+    show.json | while read -r other name; do
+    case $name in /*) ;; *) name=$folder/$name ;; esac
+    [ "$other" = "$key" ] && name=vdkit-demo.vmdk
+    sed "/^$other.fileName/d" vmx.new >"$vmx"
+    printf '%s.fileName = "%s"\n' "$other" "$name" >>"$vmx"
+    mv "$vmx" vmx.new
+  done
+  mv vmx.new "$vmx"
 }
 
 # first_disk VMX: key and file of the first disk.
 first_disk () {
-  "$vdkit" vm show "$1" --json >show.json
+  "$vdkit" vm show "$1" --json --allow-outside >show.json
   key=$(json 'd["disks"][0]["key"]' show.json)
   file=$(json 'd["disks"][0]["file"]' show.json)
 }
@@ -242,7 +257,8 @@ change_blocks () {
 change_own () {
   take_snapshot
   cp --sparse=always now.raw then.raw
-  change_files now.raw "$start" second
+  word=second
+  change_files now.raw "$start" $word
   say "debugfs: a folder with files of" \
     "$(($(cat second.txt second.bin second.tar | wc -c) / 1000)) kB written," \
     "two files removed"
@@ -252,26 +268,31 @@ change_own () {
   source_2=now.raw
 }
 
-change_copy () {
-  copy_vm
+change_linked () {
   first_disk "$vmx"
-  front=$(dirname "vm/$file")/vdkit-demo.vmdk
-  run vdkit convert "vm/$file" now.raw --type raw
-  run vdkit create "$front" --parent "vm/$file"
-  sed "s|^$key.fileName *=.*|$key.fileName = \"${front#vm/}\"|" "$vmx" >vmx.new
-  mv vmx.new "$vmx"
-  cp --sparse=always now.raw then.raw
+  case $file in /*) original=$file ;; *) original=$(dirname "$vm")/$file ;; esac
+  check_room $(($(json 'd["disks"][0]["capacity"]' show.json) / 1000000 * 2))
+  link_vm
+  front=vm/vdkit-demo.vmdk
+  run vdkit create "$front" --parent "$original" --allow-outside
+  run vdkit convert "$original" then.raw --type raw --allow-outside
+  cp --sparse=always then.raw now.raw
   find_ext4 now.raw
   if [ -n "$start" ]; then
-    change_files now.raw "$start" second
-    say "debugfs: files written into the ext4 at byte $start of $file"
+    word=again-$$
+    change_files now.raw "$start" $word
+    say "debugfs: files written into the ext4 at byte $start of the disk"
   else
     change_blocks now.raw
-    say "no ext4 in $file that debugfs could change: one megabyte overwritten"
+    say "no ext4 that debugfs could change: one megabyte overwritten"
   fi
   written=$("$guest_write" then.raw now.raw "$front")
   say "the guest wrote $written bytes to $front"
+  # Read by qemu-img for itself, unless the type is none of its own.
   source_1=then.raw
+  if qemu-img info -f vmdk "$original" >/dev/null 2>&1; then
+    source_1=$original
+  fi
   source_2=now.raw
 }
 
@@ -279,9 +300,14 @@ change_copy () {
 
 # backup VMX N: restore point N, its report in backup-N.json.
 backup () {
-  printf '   $ vdkit backup %s --repo repo --json >backup-%s.json\n' "$1" "$2"
+  # A user's disks may lie in several folders, and the link of ours does.
+  outside=
+  [ -z "$vm" ] || outside=--allow-outside
+  printf '   $ vdkit backup %s --repo repo --json %s>backup-%s.json\n' "$1" \
+    "${outside:+$outside }" "$2"
   status=0
-  "$vdkit" backup "$1" --repo repo --json >"backup-$2.json" || status=$?
+  "$vdkit" backup "$1" --repo repo --json $outside >"backup-$2.json" ||
+    status=$?
   case $status in
   0) ;;
   3 | 4) say "with warnings (status $status)" ;;
@@ -300,10 +326,10 @@ backup () {
 prove () {
   "$vdkit" vm show "restored-$1" --json >"restored-$1.json"
   disk=restored-$1/$(json 'd["disks"][0]["file"]' "restored-$1.json")
-  printf '   $ qemu-img compare -f raw -F vmdk %s %s\n' "$2" "$disk"
-  qemu-img compare -f raw -F vmdk "$2" "$disk" | sed 's/^/   /'
-  # The pipe hides a status, so once more for it.
-  quiet qemu-img compare -q -f raw -F vmdk "$2" "$disk"
+  case $2 in *.raw) format=raw ;; *) format=vmdk ;; esac
+  printf '   $ qemu-img compare -f %s -F vmdk %s %s\n' $format "$2" "$disk"
+  quiet qemu-img compare -f $format -F vmdk "$2" "$disk"
+  sed 's/^/   /' log
   [ -n "$start" ] || return 0
   quiet qemu-img convert -f vmdk -O raw "$disk" proof.raw
   printf '   $ e2fsck -fn %s\n' "proof.raw?offset=$start"
@@ -326,14 +352,14 @@ lacks () {
 prove_both () {
   prove 1 "$source_1"
   [ -z "$start" ] || {
-    lacks /vdkit-demo-second/file.txt
+    lacks "/vdkit-demo-$word/file.txt"
     [ -n "$vm" ] || holds first.bin /vdkit-demo-first/file.bin
     say "debugfs: the files of that time are in it, the later ones not"
   }
   prove 2 "$source_2"
   [ -z "$start" ] || {
-    holds second.txt /vdkit-demo-second/file.txt
-    holds second.bin /vdkit-demo-second/file.bin
+    holds "$word.txt" "/vdkit-demo-$word/file.txt"
+    holds "$word.bin" "/vdkit-demo-$word/file.bin"
     [ -n "$vm" ] || lacks /vdkit-demo-first/file.bin
     say "debugfs: the new files are in it, the removed one is not"
   }
@@ -384,7 +410,7 @@ start=$((1 << 20))
 
 step 'The VM'
 if [ -n "$vm" ]; then
-  run vdkit vm show "$vm"
+  run vdkit vm show "$vm" --allow-outside
   vmx=$vm
 else
   make_vm
@@ -397,7 +423,7 @@ backup "$vmx" 1
 source_bytes=$(json 'd["read"]' backup-1.json)
 
 step 'The guest changes files'
-if [ -n "$vm" ]; then change_copy; else change_own; fi
+if [ -n "$vm" ]; then change_linked; else change_own; fi
 
 step 'An incremental backup'
 backup "$vmx" 2
@@ -437,7 +463,7 @@ Each restored disk equals its source at its time. Try next:
    export PATH=$(dirname "$vdkit"):\$PATH
    vdkit list --repo repo
    vdkit vm show restored-2
-   vdkit map ${front} | head
-   vdkit convert ${front} - --type streamOptimized >all.vmdk
+   vdkit map restored-2/${disk##*/} | head
+   vdkit convert restored-2/${disk##*/} - --type streamOptimized >all.vmdk
    vdkit help
 NEXT

@@ -105,7 +105,8 @@ open_all(struct state *s, char **names)
   int r;
 
   raw.format = "raw";
-  written.flags = VDK_OPEN_WRITE;
+  /* For a user's VM the parent lies in another folder than the link. */
+  written.flags = VDK_OPEN_WRITE | VDK_OPEN_ALLOW_OUTSIDE;
   if ((r = vdk_open(names[0], &raw, &s->old, &s->err)) < 0 ||
       (r = vdk_open(names[1], &raw, &s->new, &s->err)) < 0 ||
       (r = vdk_open(names[2], &written, &s->disk, &s->err)) < 0)

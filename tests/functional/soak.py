@@ -138,8 +138,10 @@ class Soak:
             if name.lstrip('.').startswith('new'):
                 shutil.rmtree(self.path(name))
 
-    def check_point(self):
-        point = self.random.choice(sorted(self.points))
+    def check_some_point(self):
+        self.check_point(self.random.choice(sorted(self.points)))
+
+    def check_point(self, point):
         self.vdkit('convert', f'vmbk:repo#{point}/0', 'point.raw',
                    '--overwrite')
         with open(self.path('point.raw'), 'rb') as f:
@@ -161,7 +163,7 @@ class Soak:
         if len(self.links) < 24:
             work.append(self.take_snapshot)
         if self.points:
-            work += [self.check_point] * 2 + [self.restore_killed]
+            work += [self.check_some_point] * 2 + [self.restore_killed]
         step = self.random.choice(work)
         self.count(step.__name__)
         step()
@@ -178,9 +180,8 @@ def main():
         while time.monotonic() < end:
             soak.round()
         soak.check_all()
-        for point in list(soak.points):
-            soak.points = {point: soak.points[point]}
-            soak.check_point()
+        for point in soak.points:
+            soak.check_point(point)
         print(', '.join(f'{what} {count}'
                         for what, count in sorted(soak.counts.items())))
     return 0
