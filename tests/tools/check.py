@@ -47,11 +47,11 @@ class Build:
         self.dir = os.path.join(TOP, 'build', name)
 
 
-GCC = Build('check', but=('heavy', 'soak'))
+GCC = Build('check', but=('heavy',))
 PLANS = {
     'check': [GCC],
     'check-all': [
-        Build('clang', 'clang', but=('soak',)),
+        Build('clang', 'clang'),
         Build('asan', options=['-Db_sanitize=address,undefined'],
               suites=('fast',)),
         # Where threads meet: ThreadSanitizer makes the rest crawl.
