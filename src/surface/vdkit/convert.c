@@ -8,8 +8,9 @@
  *   sink     a disk of the type, new and empty; for stream types and pipes
  *            the type's stream writer
  *
- * A raw image from a pipe has no size before its end, so that only raw can
- * take it.
+ * A raw image from a pipe has no size before its end, and every type but raw
+ * needs it at the start. Such a source is first spooled, sparse, beside the
+ * new disk.
  */
 #include <string.h>
 
@@ -37,6 +38,7 @@ struct convert {
   struct vdk_file *in;
   struct copy_source *from;
   bool size_known;
+  struct vdk_disk *spooled; /* what FROM reads when its size was not known */
 
   struct copy_stats stats;
 };
@@ -45,6 +47,8 @@ static void
 convert_end(struct convert *c)
 {
   copy_source_close(c->from);
+  if (c->spooled)
+    disk_close(c->spooled, NULL);
   file_close(c->in);
   vdk_close(c->handle, NULL);
 }
@@ -279,6 +283,69 @@ convert_to_pipe(struct convert *c, struct vdk_error *err)
 }
 
 static int
+convert_in_stage(struct convert *c, struct target *t, struct vdk_error *err)
+{
+  _cleanup_file_ struct vdk_file *file = NULL;
+  int rc;
+
+  if (!is_stream(c) && c->from->size > 0)
+    return convert_to_disk(c, t->stage, t->name, err);
+  rc = dir_open_file(t->stage, t->name, FILE_CREATE | FILE_SEQUENTIAL, &file,
+                     err);
+  if (rc < 0)
+    return handle_side(rc, VDK_SIDE_TARGET, err);
+  return convert_to_stream(c, file, err);
+}
+
+/* The stream FROM becomes the raw disk NAME in STAGE, and FROM reads that. */
+static int
+spool(struct convert *c, struct vdk_dir *stage, const char *name,
+      struct vdk_error *err)
+{
+  struct disk_open_options options = {.format = "raw", .log = c->o.log};
+  _cleanup_(copy_sink_closep) struct copy_sink *sink = NULL;
+  _cleanup_file_ struct vdk_file *file = NULL;
+  int rc;
+
+  rc = dir_open_file(stage, name, FILE_CREATE | FILE_SEQUENTIAL, &file, err);
+  if (rc == 0)
+    rc = copy_sink_raw_stream(file, 0, &sink, err);
+  if (rc < 0)
+    return handle_side(rc, VDK_SIDE_TARGET, err);
+  rc = run(c, sink, err);
+  if (rc < 0)
+    return rc;
+  copy_source_close(TAKE_PTR(c->from));
+  rc = disk_open(stage, name, &options, &c->spooled, err);
+  if (rc == 0)
+    rc = copy_source_disk(c->spooled, &c->from, err);
+  if (rc < 0)
+    return rc;
+  describe(c);
+  return 0;
+}
+
+static int
+convert_spooled(struct convert *c, struct target *t, struct vdk_error *err)
+{
+  _cleanup_free_ char *name = str_printf("%s.spool", t->name);
+  int rc;
+
+  if (!name)
+    return error_nomem(err, "preparing a new disk");
+  rc = spool(c, t->stage, name, err);
+  if (rc == 0)
+    rc = convert_in_stage(c, t, err);
+  if (rc < 0)
+    return rc;
+  copy_source_close(TAKE_PTR(c->from));
+  rc = disk_close(TAKE_PTR(c->spooled), err);
+  if (rc == 0)
+    rc = dir_remove(t->stage, name, err);
+  return handle_side(rc, VDK_SIDE_TARGET, err);
+}
+
+static int
 convert_to_file(struct convert *c, struct vdk_error *err)
 {
   _cleanup_target_ struct target t = {0};
@@ -287,17 +354,10 @@ convert_to_file(struct convert *c, struct vdk_error *err)
   rc = target_begin(c->target, c->o.overwrite != 0, &t, err);
   if (rc < 0)
     return handle_side(rc, VDK_SIDE_TARGET, err);
-  if (is_stream(c) || !c->size_known) {
-    _cleanup_file_ struct vdk_file *file = NULL;
-
-    rc = dir_open_file(t.stage, t.name, FILE_CREATE | FILE_SEQUENTIAL, &file,
-                       err);
-    if (rc < 0)
-      return handle_side(rc, VDK_SIDE_TARGET, err);
-    rc = convert_to_stream(c, file, err);
-  } else {
-    rc = convert_to_disk(c, t.stage, t.name, err);
-  }
+  if (!c->size_known && !is_raw(c))
+    rc = convert_spooled(c, &t, err);
+  else
+    rc = convert_in_stage(c, &t, err);
   if (rc < 0)
     return rc;
   return handle_side(target_commit(&t, err), VDK_SIDE_TARGET, err);
@@ -315,11 +375,11 @@ convert_run(struct convert *c, struct vdk_error *err)
                                : open_disk_source(c, err);
   if (rc < 0)
     return handle_side(rc, VDK_SIDE_SOURCE, err);
-  if (!c->size_known && !is_raw(c))
+  if (!c->size_known && !is_raw(c) && is_pipe_name(c->target))
     return error_set(err, VDK_E_UNSUPPORTED,
                      "the size of a raw image from a pipe is not known before "
-                     "its end, and %s needs it at the start; convert to raw, "
-                     "or read from a file",
+                     "its end, and %s needs it at the start; convert to a "
+                     "file, or to raw",
                      c->type);
   describe(c);
   if (is_pipe_name(c->target))

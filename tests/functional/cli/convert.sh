@@ -37,14 +37,27 @@ same a.raw through.raw
 # shellcheck disable=SC2002
 cat a.raw | "$VDKIT" convert - piped.raw --quiet
 same a.raw piped.raw
+# ... also to types that need the size at the start, which a pipe has not.
+for type in monolithicSparse streamOptimized vmfs; do
+  # shellcheck disable=SC2002
+  cat a.raw | "$VDKIT" convert - piped.vmdk -f --type $type --quiet
+  expect 0 "$VDKIT" compare a.raw piped.vmdk
+done
+rm piped*
 # The report of a disk that goes to stdout goes to stderr.
 "$VDKIT" convert s.vmdk - --json 2>report >piped.raw
 same a.raw piped.raw
 equal "$(json 'd["schema"]' report)" vdkit.convert/1
 equal "$(json 'd["capacity"]' report)" 12582912
-# A type that a pipe cannot take.
+# A type that a pipe cannot take, a size that is not known.
 expect 1 "$VDKIT" convert a.raw - --type monolithicSparse
 is_empty out
+status=0
+# shellcheck disable=SC2002
+cat a.raw | "$VDKIT" convert - - --type streamOptimized >out 2>err || status=$?
+equal $status 1 "raw pipe to a stream pipe"
+is_empty out
+has err "convert to a file"
 # A reader that goes away is a failure of the target.
 status=0
 { "$VDKIT" convert a.raw - 2>err || echo $? >status; } | head -c 10 >/dev/null
