@@ -21,6 +21,14 @@ struct lck_search {
   char *found; /* the first lock, or NULL */
 };
 
+/* Failures after which the answer is not known, unlike those that say that
+ * there is nothing, or nothing of ours. */
+static bool
+is_unknown(int r)
+{
+  return r == -VDK_E_NOMEM || r == -VDK_E_IO;
+}
+
 static int
 see_lock(void *opaque, const struct dir_entry *entry)
 {
@@ -36,13 +44,17 @@ int
 vmdk_check_lck(struct vdk_dir *dir, const char *name, struct vdk_error *err)
 {
   _cleanup_free_ char *lck = str_printf("%s.lck", name);
+  struct vdk_error why = VDK_ERROR_INIT;
   struct lck_search s = {0};
   int r;
 
   if (!lck)
     return error_nomem(err, "looking for locks");
   /* No such directory, or none that can be seen: no lock. */
-  if (dir_list(dir, lck, see_lock, &s, NULL) != 1)
+  r = dir_list(dir, lck, see_lock, &s, &why);
+  if (is_unknown(r))
+    return error_copy(err, &why);
+  if (r != 1)
     return 0;
   r = error_set(err, VDK_E_LOCKED,
                 "%s/%s is in use by a VMware product, which left the lock "
@@ -60,40 +72,41 @@ vmdk_check_lck(struct vdk_dir *dir, const char *name, struct vdk_error *err)
 
 struct child_search {
   struct vdk_dir *dir;
-  const char *parent; /* "." or the directory of the disk */
-  const char *self;   /* its name therein */
-  char *found;        /* a child, or NULL */
-  bool nomem;
+  const char *parent;   /* "." or the directory of the disk */
+  const char *self;     /* its name therein */
+  char *found;          /* a child, or NULL */
+  struct vdk_error why; /* a failure that leaves it open */
 };
 
-/* The text of a possible descriptor: the file's, or that inside it. */
-static char *
-read_text(struct vdk_file *f, size_t *ret_len)
+/* The text of a possible descriptor: the file's, or that inside it. *RET is
+ * NULL for what can be none. */
+static int
+read_text(struct vdk_file *f, char **ret, size_t *ret_len,
+          struct vdk_error *err)
 {
   uint8_t head[VMDK_HEADER_SIZE];
   struct vmdk_header h;
   uint64_t offset = 0, size;
-  char *text;
   size_t len;
+  int r;
 
-  if (file_size(f, &size, NULL) != 0 ||
-      file_read_upto(f, 0, head, sizeof head, &len, NULL) != 0)
-    return NULL;
+  r = file_size(f, &size, err);
+  if (r == 0)
+    r = file_read_upto(f, 0, head, sizeof head, &len, err);
+  if (r != 0)
+    return r;
   if (len == sizeof head && memcmp(head, "KDMV", 4) == 0) {
     if (vmdk_header_parse(head, f->name, size, true, &h, NULL) != 0 ||
         h.descriptor_offset == 0)
-      return NULL;
+      return 0;
     offset = h.descriptor_offset * 512;
     size = h.descriptor_sectors * 512;
   }
   if (size == 0 || size > CHILD_TEXT_MAX)
-    return NULL;
-  text = malloc(size);
-  if (text && file_read_upto(f, offset, text, size, ret_len, NULL) != 0) {
-    free(text);
-    return NULL;
-  }
-  return text;
+    return 0;
+  *ret = malloc(size);
+  return *ret ? file_read_upto(f, offset, *ret, size, ret_len, err)
+              : error_nomem(err, "reading a descriptor");
 }
 
 /* The last part of a path that may be a Windows one. */
@@ -105,7 +118,8 @@ hint_basename(const char *hint)
   return back ? back + 1 : name;
 }
 
-static bool
+/* Whether the file at PATH is a child: 1 or 0, or an error. */
+static int
 is_child(struct child_search *s, const char *path)
 {
   _cleanup_file_ struct vdk_file *f = NULL;
@@ -114,19 +128,21 @@ is_child(struct child_search *s, const char *path)
   const char *hint, *cid;
   uint32_t parent_cid;
   size_t len;
-  bool ret;
+  int r;
 
-  if (dir_open_file(s->dir, path, FILE_READ, &f, NULL) != 0)
-    return false;
-  text = read_text(f, &len);
-  if (!text || vmdk_descriptor_parse(text, len, path, &d, NULL) != 0)
-    return false;
+  r = dir_open_file(s->dir, path, FILE_READ, &f, &s->why);
+  if (r == 0)
+    r = read_text(f, &text, &len, &s->why);
+  if (r == 0 && text)
+    r = vmdk_descriptor_parse(text, len, path, &d, &s->why);
+  if (r != 0 || !d)
+    return is_unknown(r) ? r : 0;
   hint = vmdk_descriptor_get(d, "parentFileNameHint");
   cid = vmdk_descriptor_get(d, "parentCID");
-  ret = hint && strcmp(hint_basename(hint), s->self) == 0 && cid &&
-        vmdk_cid_parse(cid, &parent_cid) && parent_cid != LINK_NO_PARENT_CID;
+  r = hint && strcmp(hint_basename(hint), s->self) == 0 && cid &&
+      vmdk_cid_parse(cid, &parent_cid) && parent_cid != LINK_NO_PARENT_CID;
   vmdk_descriptor_free(d);
-  return ret;
+  return r;
 }
 
 static int
@@ -134,21 +150,20 @@ see_file(void *opaque, const struct dir_entry *entry)
 {
   struct child_search *s = opaque;
   char *path;
+  int r;
 
   if (entry->is_dir || strcmp(entry->name, s->self) == 0 ||
       !str_ends_with_nocase(entry->name, ".vmdk"))
     return 0;
   path = path_join(s->parent, entry->name);
-  if (!path) {
-    s->nomem = true;
-    return 1;
-  }
-  if (is_child(s, path)) {
+  if (!path)
+    return error_nomem(&s->why, "looking for children");
+  r = is_child(s, path);
+  if (r == 1)
     s->found = path;
-    return 1;
-  }
-  free(path);
-  return 0;
+  else
+    free(path);
+  return r;
 }
 
 int
@@ -158,14 +173,13 @@ vmdk_check_children(struct vdk_dir *dir, const char *name,
   _cleanup_free_ char *parent = path_dirname(name);
   struct child_search s = {
       .dir = dir, .parent = parent, .self = path_basename(name)};
-  struct vdk_error why = VDK_ERROR_INIT;
   int r;
 
   if (!parent)
     return error_nomem(err, "looking for children");
-  r = dir_list(dir, parent, see_file, &s, &why);
-  if (s.nomem)
-    return error_nomem(err, "looking for children");
+  r = dir_list(dir, parent, see_file, &s, &s.why);
+  if (is_unknown(r))
+    return error_copy(err, &s.why);
   if (s.found) {
     r = error_set(err, VDK_E_HAS_CHILDREN,
                   "%s/%s is the parent of %s, which would be lost by a change; "
@@ -176,6 +190,6 @@ vmdk_check_children(struct vdk_dir *dir, const char *name,
   }
   if (r != 0)
     log_warning(log, "cannot look for children of %s: %s", name,
-                vdk_error_message(&why));
+                vdk_error_message(&s.why));
   return 0;
 }

@@ -270,6 +270,20 @@ make_text(const struct creation *x, const struct vmdk_extent_line *lines,
   return vmdk_descriptor_new(&n, ret, ret_len, err);
 }
 
+/* The descriptor may stand although putting it failed, when only its name did
+ * not become durable. It is removed if it is ours: its identity is random. */
+static void
+undo_descriptor(struct creation *x, const char *text, size_t len)
+{
+  _cleanup_free_ char *found = NULL;
+  size_t found_len;
+
+  if (dir_get(x->dir, x->name, VMDK_DESCRIPTOR_MAX, &found, &found_len, NULL) ==
+          0 &&
+      found_len == len && memcmp(found, text, len) == 0)
+    dir_remove(x->dir, x->name, NULL);
+}
+
 static int
 create_separate(struct creation *x, struct vdk_error *err)
 {
@@ -282,8 +296,11 @@ create_separate(struct creation *x, struct vdk_error *err)
     r = make_text(x, x->lines, x->count, &text, &len, err);
   if (r == 0)
     r = dir_sync(x->dir, x->parent, err);
-  if (r == 0)
+  if (r == 0) {
     r = dir_put(x->dir, x->name, text, len, false, err);
+    if (r != 0)
+      undo_descriptor(x, text, len);
+  }
   if (r != 0)
     creation_undo(x);
   return r;
