@@ -60,7 +60,8 @@ struct vdk_create_options {
  *
  * Errors: VDK_E_EXISTS, VDK_E_INVAL (capacity 0 or no multiple of 512, unknown
  * adapter), VDK_E_UNSUPPORTED (unknown type), VDK_E_TOO_BIG (for the type),
- * VDK_E_NO_SPACE, VDK_E_ACCESS, VDK_E_IO; those of vdk_open for PARENT.
+ * VDK_E_NO_SPACE, VDK_E_ACCESS, VDK_E_IO; those of vdk_open for PARENT, and
+ * VDK_E_UNSUPPORTED when that is no VMDK (it has no content id).
  */
 VDK_API int vdk_create(const char *path,
                        const struct vdk_create_options *options,

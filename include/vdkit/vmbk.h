@@ -117,7 +117,7 @@ struct vdk_point_file {
 /* One restore point. Lists are arrays of pointers, so that the structs can
  * grow. Strings are never NULL unless it says so. */
 struct vdk_point {
-  const char *id; /* "20261121T223455Z-1f2e3d4c" */
+  const char *id; /* "20261121t223455z-1f2e3d4c" */
   const char *vm_name;
   const char *vm_uuid;
   const char *parent;      /* id of the point it was based on; "" for none */

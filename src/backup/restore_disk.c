@@ -178,8 +178,8 @@ restore_disk(struct restore_job *job, size_t index, struct vdk_error *err)
   int r;
 
   if (!format)
-    return error_set(err, VDK_E_INVAL, "no disks of type '%s' can be made",
-                     type);
+    return error_set(err, VDK_E_UNSUPPORTED,
+                     "no disks of type '%s' can be made", type);
   if (disk->format && !job->options->type &&
       !str_equal_nocase(disk->format, type))
     log_info(job->options->log, "%s was %s and becomes %s", disk->key,

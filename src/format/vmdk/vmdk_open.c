@@ -188,6 +188,10 @@ open_separate(struct vmdk_link *v, struct vdk_error *err)
   for (size_t i = 0; r == 0 && i < count; i++)
     if (lines[i].sectors != 0)
       r = extent_open(v, &lines[i], dir, err);
+  if (r == 0 && v->extent_count == 0)
+    return error_set(err, VDK_E_CORRUPT,
+                     "%s: the descriptor names no extent that holds anything",
+                     v->link.name);
   return r;
 }
 

@@ -161,7 +161,7 @@ restore_run_boxed(struct vdk_repo *repo, const char *which,
   struct restore_result *r = &box->inner;
   int rc;
 
-  rc = name_find_which(repo->repo, which, &point, err);
+  rc = repo_find(repo->repo, which, &point, err);
   if (rc == 0 && o->disk) {
     rc = name_find_disk(point, o->disk, &disk, err);
     if (rc == 0)

@@ -14,10 +14,6 @@
 #include "format/format.h"
 #include "surface/vdkit/surface.h"
 
-/* A child of a parent without a content id, such as a raw image, has to name
- * one all the same; it is then not compared. */
-#define CREATE_CID_OF_RAW 0u
-
 struct parent {
   char *hint;
   char *adapter;
@@ -84,6 +80,11 @@ parent_load(const char *child, const struct vdk_create_options *o,
   if (rc < 0)
     return rc;
   disk_link_info(h->disk, 0, &ret->info);
+  if (!ret->info.has_cid)
+    return error_set(err, VDK_E_UNSUPPORTED,
+                     "%s cannot be a parent: a %s disk has no content id that "
+                     "would show a change; convert it to a VMDK first",
+                     o->parent, ret->info.format);
   ret->size = h->size;
   rc = parent_hint(child, o->parent, &ret->hint, err);
   if (rc == 0)
@@ -126,7 +127,7 @@ describe(struct format_create *c, const char *type,
     return;
   c->has_parent = true;
   c->parent_hint = parent->hint;
-  c->parent_cid = parent->info.has_cid ? parent->info.cid : CREATE_CID_OF_RAW;
+  c->parent_cid = parent->info.cid;
   if (c->size == 0)
     c->size = parent->size;
   if (!c->adapter && parent->adapter && parent->adapter[0])

@@ -6,8 +6,11 @@
  * as few extents as there are changes of state. So one extent is held back
  * until a piece of another state shows that it is complete.
  */
+#include <string.h>
+
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/str.h"
 #include "surface/vdkit/surface.h"
 
 /* The next piece, of the whole disk or of its front link. */
@@ -115,12 +118,30 @@ vdk_meta_set(struct vdk_handle *h, const char *key, const char *value,
   return disk_meta_set(h->disk, key, value, err);
 }
 
+struct meta_call {
+  int (*fn)(void *opaque, const char *key, const char *value);
+  void *opaque;
+};
+
+/* Formats list keys as they store them. */
+static int
+pass_key(void *opaque, const char *key, const char *value)
+{
+  const struct meta_call *call = opaque;
+
+  if (str_starts_with(key, "ddb."))
+    key += strlen("ddb.");
+  return call->fn(call->opaque, key, value);
+}
+
 int
 vdk_meta_list(struct vdk_handle *h,
               int (*fn)(void *opaque, const char *key, const char *value),
               void *opaque, struct vdk_error *err)
 {
+  struct meta_call call = {fn, opaque};
+
   if (!h || !fn)
     return options_null(h ? "the callback" : "the handle", err);
-  return disk_meta_list(h->disk, fn, opaque, err);
+  return disk_meta_list(h->disk, pass_key, &call, err);
 }

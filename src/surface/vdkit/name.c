@@ -113,74 +113,18 @@ name_parse_vmbk(const char *name, struct vmbk_name *ret, struct vdk_error *err)
 
 /* --- Points --------------------------------------------------------------- */
 
-/* The latest point of the VM whose name is exactly NAME. */
-static int
-find_by_name(struct repo *repo, const char *name, struct repo_point **ret,
-             struct vdk_error *err)
-{
-  struct repo_point **points;
-  size_t count;
-  int rc;
-
-  rc = repo_list(repo, &points, &count, NULL, err);
-  if (rc < 0)
-    return rc;
-  rc = -VDK_E_NO_POINT;
-  for (size_t i = count; i-- > 0 && rc < 0;) {
-    if (strcmp(points[i]->vm_name, name) == 0) {
-      *ret = TAKE_PTR(points[i]);
-      rc = 0;
-    }
-  }
-  repo_list_free(points, count);
-  return rc;
-}
-
-/* VM is a name or what else repo_find takes. The one thing that it cannot
- * know is a name with an '@' of its own. */
-static int
-find_latest(struct repo *repo, const char *vm, struct repo_point **ret,
-            struct vdk_error *err)
-{
-  struct vdk_error kept = VDK_ERROR_INIT;
-  int rc;
-
-  rc = repo_find(repo, vm, ret, &kept);
-  if (rc == -VDK_E_NO_POINT && strchr(vm, '@')) {
-    rc = find_by_name(repo, vm, ret, &kept);
-  }
-  return rc < 0 ? error_copy(err, &kept) : 0;
-}
-
 int
 name_find_point(struct repo *repo, const char *vm, const char *point,
                 struct repo_point **ret, struct vdk_error *err)
 {
   _cleanup_free_ char *both = NULL;
 
-  if (!point || strcmp(point, "latest") == 0)
-    return find_latest(repo, vm, ret, err);
+  if (!point)
+    return repo_find(repo, vm, ret, err);
   both = str_printf("%s@%s", vm, point);
   if (!both)
     return error_nomem(err, "looking for a restore point");
   return repo_find(repo, both, ret, err);
-}
-
-int
-name_find_which(struct repo *repo, const char *which, struct repo_point **ret,
-                struct vdk_error *err)
-{
-  static const char suffix[] = "@latest";
-  _cleanup_free_ char *vm = NULL;
-  size_t len = strlen(which);
-
-  if (len <= strlen(suffix) ||
-      strcmp(which + len - strlen(suffix), suffix) != 0)
-    return find_latest(repo, which, ret, err);
-  vm = str_ndup(which, len - strlen(suffix));
-  if (!vm)
-    return error_nomem(err, "looking for a restore point");
-  return find_latest(repo, vm, ret, err);
 }
 
 /* --- Disks of a point ----------------------------------------------------- */

@@ -194,7 +194,7 @@ vdk_repo_find(struct vdk_repo *repo, const char *which,
                         : !which ? "the name of the restore point"
                                  : "ret of vdk_repo_find",
                         err);
-  rc = name_find_which(repo->repo, which, &point, err);
+  rc = repo_find(repo->repo, which, &point, err);
   if (rc < 0)
     return rc;
   return point_box(point, ret, err);

@@ -147,12 +147,8 @@ int name_parse_vmbk(const char *name, struct vmbk_name *ret,
                     struct vdk_error *err);
 void name_free(struct vmbk_name *n);
 
-/* The restore point of a VM: POINT is NULL, "latest" or an id. VM may also be
- * anything that repo_find takes. */
+/* What repo_find makes of "VM@POINT", or of VM alone when POINT is NULL. */
 int name_find_point(struct repo *repo, const char *vm, const char *point,
-                    struct repo_point **ret, struct vdk_error *err);
-/* The same for one text, "VM@POINT", divided at the last '@'. */
-int name_find_which(struct repo *repo, const char *which,
                     struct repo_point **ret, struct vdk_error *err);
 /* A disk of POINT by key or index. */
 int name_find_disk(const struct repo_point *point, const char *disk,

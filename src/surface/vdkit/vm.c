@@ -136,56 +136,6 @@ vdk_vm_free(const struct vdk_vm *vm)
 
 /* --- Finding -------------------------------------------------------------- */
 
-/* All VMs that a walk meets, at most two: a third tells nothing new. */
-struct found {
-  struct host_vm *first;
-  struct strbuf names;
-  unsigned count;
-};
-
-static void
-found_free(struct found *f)
-{
-  host_vm_free(f->first);
-  strbuf_free(&f->names);
-}
-
-static int
-found_add(void *opaque, struct host_vm *vm)
-{
-  struct found *f = opaque;
-
-  strbuf_printf(&f->names, "%s%s", f->count > 0 ? ", " : "",
-                text_or_empty(vm->id));
-  if (f->count++ == 0)
-    f->first = vm;
-  else
-    host_vm_free(vm);
-  return 0;
-}
-
-/* The one VM of a folder. */
-static int
-find_only(struct vdk_host *host, const char *path, struct host_vm **ret,
-          struct vdk_error *err)
-{
-  _cleanup_(found_free) struct found f = {0};
-  int rc;
-
-  rc = host->ops->list(host, found_add, &f, err);
-  if (rc < 0)
-    return rc;
-  if (f.count == 0)
-    return error_set(err, VDK_E_NOT_FOUND,
-                     "there is no virtual machine (.vmx file) in %s", path);
-  if (f.count > 1)
-    return error_set(err, VDK_E_INVAL,
-                     "there are %u virtual machines in %s; name one: %s",
-                     f.count, path, f.names.failed ? "" : f.names.text);
-  *ret = TAKE_PTR(f.first);
-  return 0;
-}
-
 int
 vm_find(const char *path, unsigned flags, const struct vdk_log *log,
         struct vdk_host **ret_host, struct host_vm **ret_vm,
@@ -200,10 +150,7 @@ vm_find(const char *path, unsigned flags, const struct vdk_log *log,
     rc = host_local_open(path, options_dir_flags(flags), log, &host, err);
   if (rc < 0)
     return rc;
-  if (str_ends_with_nocase(path, ".vmx"))
-    rc = host->ops->open_vm(host, path, ret_vm, err);
-  else
-    rc = find_only(host, path, ret_vm, err);
+  rc = host->ops->open_vm(host, path, ret_vm, err);
   if (rc < 0)
     return rc;
   *ret_host = TAKE_PTR(host);

@@ -67,7 +67,7 @@ vdk_vmbk_writer_open(struct vdk_repo *repo,
   if (!w)
     return error_nomem(err, "starting a restore point");
   if (o.parent) {
-    rc = name_find_which(repo->repo, o.parent, &w->parent, err);
+    rc = repo_find(repo->repo, o.parent, &w->parent, err);
     if (rc < 0)
       return rc;
   }
