@@ -29,6 +29,9 @@ struct io_scenario {
   void (*check)(struct vdk_dir *dir, const struct io_fault_break *b,
                 void *opaque);
   void *opaque;
+  /* Some call may fail and the run still succeed (space given back, as a
+   * favour): allowed when set. */
+  bool may_succeed;
 };
 
 /* The Nth call among OPS (enum fault_op) fails, then it and all after it. A
