@@ -452,7 +452,7 @@ fill(struct map_builder *b, int level, uint64_t index, uint64_t first,
 {
   uint64_t start = index * map_span(level);
   uint64_t stop = MIN(start + map_span(level), b->g.chunks);
-  uint64_t below = map_span(level - 1), item, last;
+  uint64_t below, item, last;
   struct repo_id id;
   int r = 0;
 
@@ -470,6 +470,7 @@ fill(struct map_builder *b, int level, uint64_t index, uint64_t first,
     return level < 0 ? set_chunk(b, index, &id, err)
                      : replace_subtree(b, level, index, &id, err);
   }
+  below = map_span(level - 1); /* a chunk has nothing below, and an id */
   item = first / below;
   last = (end - 1) / below;
   for (; r == 0 && item <= last; item++)
