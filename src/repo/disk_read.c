@@ -165,6 +165,29 @@ decode_fetched(struct disk_link *l, struct codec *c, const struct repo_id *ids,
   return n;
 }
 
+/* LEN bytes of a pack into C's buffer; *RET is NULL when they are not there,
+ * which is for the careful way to tell. */
+static int
+fetch(struct disk_link *l, struct codec *c, const struct chunk_place *place,
+      size_t len, uint8_t **ret, struct vdk_error *err)
+{
+  struct vdk_error why = VDK_ERROR_INIT;
+  uint8_t *fetched = codec_buffer(c, len);
+  char key[PACK_KEY_SIZE];
+  int r;
+
+  *ret = NULL;
+  if (!fetched)
+    return error_nomem(err, "reading from a pack");
+  r = store_get(l->r->store, pack_key(&place->pack, key), place->offset,
+                fetched, len, &why);
+  if (r == 0)
+    *ret = fetched;
+  else if (r != -VDK_E_NOT_FOUND && r != -VDK_E_TRUNCATED)
+    return error_copy(err, &why);
+  return 0;
+}
+
 /* Reads whole chunks from INDEX on, at least one, none of them zero. */
 static int
 read_whole(struct disk_link *l, struct codec *c, const struct repo_id *ids,
@@ -172,7 +195,6 @@ read_whole(struct disk_link *l, struct codec *c, const struct repo_id *ids,
            struct vdk_error *err)
 {
   struct chunk_place place;
-  char key[PACK_KEY_SIZE];
   uint8_t *fetched;
   unsigned n = 1;
   size_t len;
@@ -182,10 +204,13 @@ read_whole(struct disk_link *l, struct codec *c, const struct repo_id *ids,
     n = find_neighbours(l, ids, count, &place, &len, err, &r);
   if (r)
     return r;
-  if (n > 1 && (fetched = codec_buffer(c, len)) &&
-      store_get(l->r->store, pack_key(&place.pack, key), place.offset, fetched,
-                len, NULL) == 0) {
-    *ret = decode_fetched(l, c, ids, index, n, fetched, len, &place, dst);
+  if (n > 1) {
+    r = fetch(l, c, &place, len, &fetched, err);
+    if (r)
+      return r;
+    *ret = fetched
+               ? decode_fetched(l, c, ids, index, n, fetched, len, &place, dst)
+               : 0;
     if (*ret > 0)
       return 0;
   }

@@ -61,18 +61,19 @@ int
 map_cache_ids(struct map_cache *c, const struct repo_id *id, unsigned first,
               unsigned count, struct repo_id *ret, struct vdk_error *err)
 {
+  const struct repo_id name = *id; /* RET may be ID's own place */
   struct cached_node *place = place_of(c, id);
   _cleanup_codec_ struct codec *codec = NULL;
   _cleanup_free_ struct map_node *node = NULL;
   bool hit;
   int r;
 
-  if (id_is_zero(id)) {
+  if (id_is_zero(&name)) {
     memset(ret, 0, count * sizeof *ret);
     return 0;
   }
   pthread_mutex_lock(&c->mutex);
-  hit = id_equal(&place->id, id);
+  hit = id_equal(&place->id, &name);
   if (hit)
     memcpy(ret, place->node.ids + first, count * sizeof *ret);
   pthread_mutex_unlock(&c->mutex);
@@ -84,12 +85,12 @@ map_cache_ids(struct map_cache *c, const struct repo_id *id, unsigned first,
   r = codec_get(c->r->codecs, &codec, err);
   if (r)
     return r;
-  r = repo_chunk_read(c->r, codec, id, node, MAP_NODE_SIZE, err);
+  r = repo_chunk_read(c->r, codec, &name, node, MAP_NODE_SIZE, err);
   if (r)
     return error_prefix(err, "reading a disk's map"), r;
   memcpy(ret, node->ids + first, count * sizeof *ret);
   LOCK_SCOPE(&c->mutex);
-  place->id = *id;
+  place->id = name;
   place->node = *node;
   return 0;
 }

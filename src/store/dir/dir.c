@@ -308,7 +308,9 @@ store_object(struct dir_store *s, const char *key, const void *data,
     return ret;
   }
   forget_file(s, key);
-  return touch_folder_of(s, key, err);
+  /* A rename between folders is durable for certain when both are synced. */
+  ret = touch_folder_of(s, temporary, err);
+  return ret ? ret : touch_folder_of(s, key, err);
 }
 
 static int
