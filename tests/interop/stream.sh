@@ -7,25 +7,31 @@ requires qemu-img
 
 make_raw a.raw 20 8
 for how in --fast --level=1 --level=6 --level=9; do
-  "$VDKIT" convert a.raw - --type streamOptimized "$how" >pipe.vmdk
+  "$VDKIT" convert -q a.raw - --type streamOptimized "$how" >pipe.vmdk
   qemu_equal a.raw pipe.vmdk
   # Our reader, from a pipe and from the file, in order and at random.
-  "$VDKIT" convert - pipe.raw --type raw <pipe.vmdk
+  "$VDKIT" convert -q - pipe.raw --type raw <pipe.vmdk
   same a.raw pipe.raw
   rm pipe.raw
   we_equal a.raw pipe.vmdk
-  "$VDKIT" convert pipe.vmdk - --type raw | cmp - a.raw ||
+  "$VDKIT" convert -q pipe.vmdk - --type raw | cmp - a.raw ||
     fail "raw to a pipe differs"
 done
 
-# Standard input that cannot seek, and raw in: both recognised.
-# shellcheck disable=SC2002
-cat a.raw | "$VDKIT" convert - from-pipe.vmdk --type monolithicSparse
-qemu_equal a.raw from-pipe.vmdk
+# Standard input that cannot seek, stream and raw, into any type.
+for source in pipe.vmdk a.raw; do
+  for target in sparse.vmdk flat.raw; do
+    # shellcheck disable=SC2002
+    cat $source | "$VDKIT" convert -q -f - $target
+    expect 0 "$VDKIT" compare a.raw $target
+  done
+  qemu_equal a.raw sparse.vmdk
+  same a.raw flat.raw
+done
 
 qemu-img convert -f raw -O vmdk -o subformat=streamOptimized a.raw qemu.vmdk
 # shellcheck disable=SC2002
-cat qemu.vmdk | "$VDKIT" convert - from-qemu.raw --type raw
+cat qemu.vmdk | "$VDKIT" convert -q - from-qemu.raw --type raw
 same a.raw from-qemu.raw
 
 # Cut anywhere, a stream is an error on both ways in, never a short disk.
