@@ -23,8 +23,8 @@ sys.path.insert(0, os.path.join(TOP, 'tools'))
 import guest_disk  # noqa: E402  (the folder is known only now)
 
 VDKIT = os.path.join(TOP, 'build', 'stage', 'bin', 'vdkit')
-GUEST_WRITE = os.path.join(TOP, 'build', 'release', 'demo', 'guest-write')
-OPEN_READ = os.path.join(TOP, 'build', 'release', 'bench', 'open-read')
+GUEST_WRITE = os.path.join(TOP, 'build', 'release', 'tools', 'guest-write')
+OPEN_READ = os.path.join(TOP, 'build', 'release', 'tools', 'open-read')
 SIZE = 6 << 30
 DATA = 1100 * 1000 * 1000
 LINKS = 32

@@ -17,7 +17,7 @@
 #
 # How the guest changes files without a guest. A raw copy of the disk is kept
 # beside the VM. debugfs writes into the file system in that copy; then
-# guest-write (demo/guest_write.c) finds the blocks that differ and writes
+# guest-write (tools/guest_write.c) finds the blocks that differ and writes
 # them to the VM's disk through its snapshot chain, as a hypervisor would.
 #
 # Your VM is only read. It is backed up where it is. What is changed then is a
@@ -33,7 +33,7 @@ PATH=$PATH:/usr/sbin:/sbin
 top=$(cd "$(dirname "$0")/.." && pwd)
 
 vdkit=${VDKIT:-$top/build/stage/bin/vdkit}
-guest_write=${GUEST_WRITE:-$top/build/release/demo/guest-write}
+guest_write=${GUEST_WRITE:-$top/build/release/tools/guest-write}
 python=${PYTHON:-python3}
 dir=$top/build/demo
 vm=
