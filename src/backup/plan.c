@@ -250,18 +250,18 @@ plan_disk(struct backup_job *job, struct backup_disk *d, struct vdk_error *err)
   int r = job->host->ops->open_disk(job->host, job->vm, d->disk,
                                     job->options->snapshot, 0, &d->opened, err);
 
-  if (r < 0) {
-    error_side(err, VDK_SIDE_SOURCE);
-    return r;
-  }
-  r = name_state(job, d, err);
+  if (r == 0)
+    r = name_state(job, d, err);
   if (r == 0)
     r = read_facts(job, d, err);
   if (r == 0)
     r = choose_method(job, d, err);
-  if (r == 0)
-    job->progress.total += d->to_pass;
-  return r;
+  if (r < 0) {
+    error_side(err, VDK_SIDE_SOURCE);
+    return r;
+  }
+  job->progress.total += d->to_pass;
+  return 0;
 }
 
 int

@@ -239,8 +239,6 @@ make_folder(struct restore_job *job, struct vdk_dir *parent,
   /* Replacing serves the empty folder that may be there. */
   if (r == 0)
     r = dir_rename(parent, temporary, name, true, err);
-  if (r < 0)
-    error_side(err, VDK_SIDE_TARGET);
   return r;
 }
 
@@ -292,7 +290,10 @@ restore_in(struct repo *repo, const struct repo_point *point,
   _cleanup_free_ char *vmx = NULL;
   int r = run_job(&job, parent, name, &vmx, err);
 
-  if (r == 0)
+  /* What failed in the repository has been marked so. */
+  if (r < 0)
+    error_side(err, VDK_SIDE_TARGET);
+  else
     *ret = (struct restore_result){
         .vmx = TAKE_PTR(vmx),
         .bytes = job.bytes,

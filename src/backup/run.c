@@ -246,8 +246,11 @@ run_job(struct backup_job *job, struct backup_result *ret,
     r = backup_result_prepare(job, &result, err);
   if (r == 0)
     r = repo_writer_commit(job->writer, &result.point, err);
-  if (r < 0)
+  if (r < 0) {
+    /* What failed at the source has been marked so. */
+    error_side(err, VDK_SIDE_TARGET);
     return r;
+  }
   result.stored = repo_writer_stored(job->writer);
   result.seconds = (sys_monotonic_ns() - job->started) / 1e9;
   *ret = result;
