@@ -121,6 +121,7 @@ struct cli_verb {
   size_t args_size;                 /* of the structure they set */
   enum cli_complete complete[2];    /* first operand, all others */
   bool hidden;
+  bool writes; /* makes something, without progress */
   /* Returns the exit status. OPERANDS is NULL-ended. */
   int (*run)(struct cli *cli, const void *args, char **operands, int count);
 };
@@ -149,6 +150,8 @@ int options_parse(const struct cli_verb *verb, struct cli_common *common,
                   void *args, int *argc, char ***argv);
 /* Those that stand before the verb: common ones only. */
 int options_parse_leading(struct cli_common *common, int *argc, char ***argv);
+/* True when VERB, or one of its groups, has the option. */
+bool cli_has_option(const struct cli_verb *verb, const char *name);
 /* "10G", "1.5TiB", "512": bytes. */
 bool options_size(const char *text, uint64_t *ret);
 /* Prints "vdkit VERB: MESSAGE" and where help is found; STATUS_USAGE. */

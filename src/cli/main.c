@@ -3,8 +3,9 @@
  * vdkit: the start, the verb, the exit status.
  *
  * A first SIGINT, SIGTERM or SIGHUP asks a long operation to stop, undo what
- * it has half-made and report; a second one ends the process at once. Verbs
- * that only look end by the signal itself.
+ * it has half-made and report, and lets a short one that makes something come
+ * to its end; a second one ends the process at once. Verbs that only look end
+ * by the signal itself.
  */
 #include "cli/cli.h"
 
@@ -13,6 +14,7 @@
 #include <locale.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t interrupted;
@@ -55,6 +57,20 @@ keep_standard_descriptors(void)
         _exit(STATUS_FAILED);
 }
 
+/* A disk can be thousands of files; the usual limit of 1024 is for programs
+ * that call select(). */
+static void
+raise_descriptor_limit(void)
+{
+  struct rlimit limit;
+
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+      limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
 static void
 log_message(void *opaque, int level, const char *text)
 {
@@ -93,10 +109,10 @@ run_verb(struct cli *cli, const void *args, char **operands, int count)
   cli->log = (struct vdk_log){log_message, cli};
   cli->progress = (struct vdk_progress){progress_show, NULL};
   cli->report = stdout;
-  if (cli->verb->groups & GROUP_PROGRESS) {
+  if (cli->verb->writes || cli->verb->groups & GROUP_PROGRESS)
     catch_signals();
+  if (cli->verb->groups & GROUP_PROGRESS)
     progress_start(&cli->common);
-  }
   status = cli->verb->run(cli, args, operands, count);
   progress_end();
   return status;
@@ -152,6 +168,7 @@ int
 main(int argc, char **argv)
 {
   keep_standard_descriptors();
+  raise_descriptor_limit();
   /* Characters only: numbers are printed the same everywhere. */
   setlocale(LC_CTYPE, "");
   /* Both are errors of a write, which has something to clean up. */

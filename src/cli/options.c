@@ -70,6 +70,27 @@ const struct cli_option_group cli_option_groups[GROUP_COUNT] = {
     {GROUP_COMMON, "Common options", common_options},
 };
 
+static bool
+table_has(const struct cli_option *table, const char *name)
+{
+  for (const struct cli_option *o = table; o && o->name; o++)
+    if (strcmp(o->name, name) == 0)
+      return true;
+  return false;
+}
+
+bool
+cli_has_option(const struct cli_verb *verb, const char *name)
+{
+  if (table_has(verb->options, name))
+    return true;
+  for (int i = 0; i < GROUP_COUNT; i++)
+    if (verb->groups & cli_option_groups[i].group &&
+        table_has(cli_option_groups[i].options, name))
+      return true;
+  return false;
+}
+
 /* The options that one call may have, each with what it sets. */
 struct bound {
   const struct cli_option *option;

@@ -59,6 +59,35 @@ cli_say(struct cli *cli, const char *fmt, ...)
   fprintf(cli->report, "%s\n", safe ? safe : "");
 }
 
+/* What an option of the verb could do about an error. The library cannot name
+ * it, since its callers have flags, not options. */
+static const struct {
+  int code;
+  const char *option, *text;
+} hints[] = {
+    {VDK_E_EXISTS, "overwrite", "replaces what exists"},
+    {VDK_E_LOCKED, "no-lock",
+     "reads it all the same, when you know that nobody writes to it"},
+    {VDK_E_UNSAFE_PATH, "allow-outside",
+     "follows such names, and --allow-devices opens devices: for disks that "
+     "you trust"},
+    {VDK_E_CORRUPT, "salvage", "reads what can be read"},
+    {VDK_E_TRUNCATED, "salvage", "reads what can be read"},
+    {VDK_E_LOST_RANGES, "on-lost", "compare reads everything instead"},
+};
+
+static void
+print_hint(const struct cli *cli)
+{
+  /* The options are about reading, but for the first. */
+  if (cli->err.side == VDK_SIDE_TARGET && cli->err.code != VDK_E_EXISTS)
+    return;
+  for (size_t i = 0; i < ARRAY_SIZE(hints); i++)
+    if (hints[i].code == cli->err.code &&
+        cli_has_option(cli->verb, hints[i].option))
+      fprintf(stderr, "vdkit: --%s %s\n", hints[i].option, hints[i].text);
+}
+
 int
 cli_fail(struct cli *cli)
 {
@@ -72,6 +101,8 @@ cli_fail(struct cli *cli)
   if (status == STATUS_INTERRUPTED)
     text = "interrupted; nothing half-made is left behind";
   message("", text);
+  if (status != STATUS_INTERRUPTED)
+    print_hint(cli);
   if (!cli->common.json)
     return status;
   document = cli_document("vdkit.error/1");

@@ -267,6 +267,7 @@ const struct cli_verb cli_verb_init = {
     .examples = "  vdkit init --repo /backup --level 3\n",
     .groups = GROUP_REPO,
     .options = init_options,
+    .writes = true,
     .args_size = sizeof(struct init_args),
     .run = run_init,
 };

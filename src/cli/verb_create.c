@@ -113,6 +113,7 @@ const struct cli_verb cli_verb_create = {
                 "  vdkit create disk-000001.vmdk --parent disk.vmdk\n",
     .groups = GROUP_DISK,
     .options = options,
+    .writes = true,
     .args_size = sizeof(struct create_args),
     .complete = {COMPLETE_FILE},
     .run = run,

@@ -294,6 +294,11 @@ create_separate(struct creation *x, struct vdk_error *err)
   r = make_extents(x, err);
   if (r == 0)
     r = make_text(x, x->lines, x->count, &text, &len, err);
+  if (r == 0 && len > VMDK_DESCRIPTOR_MAX)
+    r = error_set(err, VDK_E_TOO_BIG,
+                  "%s: the descriptor of a disk of %zu files would be larger "
+                  "than %u bytes; use larger extents",
+                  x->name, x->count, VMDK_DESCRIPTOR_MAX);
   if (r == 0)
     r = dir_sync(x->dir, x->parent, err);
   if (r == 0) {

@@ -66,7 +66,7 @@ void vmdk_header_print(const struct vmdk_header *h,
 /* --- The descriptor --------------------------------------------------------
  */
 
-#define VMDK_DESCRIPTOR_MAX (1024u * 1024)
+#define VMDK_DESCRIPTOR_MAX (4u * 1024 * 1024) /* 62 TB in 2 GB files: 1.1 */
 #define VMDK_EXTENTS_MAX    65536u
 
 enum vmdk_access { VMDK_RW, VMDK_RDONLY, VMDK_NOACCESS };

@@ -82,6 +82,42 @@ has out "1.0 MiB"
 rm -f out err
 before=$(ls)
 
+# What an option could do about it is said, where the verb has that option.
+expect 1 "$VDKIT" info in/outside.vmdk
+has err --allow-outside
+expect 1 "$VDKIT" convert a.raw folder/a.raw
+has err --overwrite
+expect 1 "$VDKIT" create folder/a.raw --size 1M
+lacks err --overwrite
+rm -f out err
+
+# In use by another program: status 11, until one knows better.
+if command -v qemu-io >/dev/null; then
+  "$VDKIT" create used.vmdk --size 1M --quiet
+  mkfifo hold
+  qemu-io -f vmdk used.vmdk <hold >ready 2>&1 &
+  exec 9>hold
+  printf 'write 0 512\n' >&9
+  for _ in 1 2 3 4 5 6 7 8 9 10; do
+    grep -q wrote ready || sleep 0.2
+  done
+  expect 11 "$VDKIT" info used.vmdk
+  has err used.vmdk --no-lock
+  expect 11 "$VDKIT" convert a.raw used.vmdk --overwrite
+  lacks err --no-lock
+  expect 0 "$VDKIT" info used.vmdk --no-lock
+  exec 9>&-
+  wait
+  expect 0 "$VDKIT" info used.vmdk
+  rm -f used.vmdk hold ready out err
+fi
+
+# More files than the usual limit of descriptors.
+expect 0 "$VDKIT" create many.vmdk --size 300M --extent-size 1M \
+  --type twoGbMaxExtentSparse
+expect 0 sh -c 'ulimit -Sn 64; exec "$@"' sh "$VDKIT" info many.vmdk
+rm -f many*.vmdk out err
+
 # A missing extent is named.
 descriptor gone-flat.vmdk >in/gone.vmdk
 fails 1 gone-flat.vmdk info in/gone.vmdk

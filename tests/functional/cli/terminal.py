@@ -16,7 +16,7 @@ import tempfile
 import termios
 
 VDKIT = os.path.abspath(sys.argv[1])
-SIZE = 96 << 20
+SIZE = 48 << 20
 
 
 def on_terminal(columns, *args, term='xterm'):
@@ -49,7 +49,7 @@ def on_terminal(columns, *args, term='xterm'):
 def check_bar(columns, name):
     text, out = on_terminal(columns, 'convert', 'a.raw', name, '--type',
                             'streamOptimized', '--level', '9')
-    assert out.startswith(name + ': streamOptimized of 96.0 MiB'), out
+    assert out.startswith(name + ': streamOptimized of 48.0 MiB'), out
     assert '\n' not in text, repr(text)
     drawn = text.split('\r')
     assert drawn[0] == '' and drawn[-1] == '\033[K', repr(text[-80:])
