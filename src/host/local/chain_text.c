@@ -134,7 +134,7 @@ take_field(const char **s, const char *name, uint64_t *ret)
 /* Up to the next blank. Undoing the encoding would serve nothing but a file
  * name with a zero in it: names are only compared, so both are encoded. */
 static bool
-take_name(const char **s, char **ret)
+take_name(const char **s, char **ret, bool *ret_nomem)
 {
   size_t len = strcspn(*s, " ;");
   _cleanup_strbuf_ struct strbuf b = {0};
@@ -157,6 +157,7 @@ take_name(const char **s, char **ret)
   }
   *s += len;
   *ret = strbuf_take(&b);
+  *ret_nomem = !*ret;
   return *ret != NULL;
 }
 
@@ -197,7 +198,7 @@ take_sum(const char **s, struct chain_link *l)
 }
 
 static bool
-take_held(const char **s, uint64_t size, struct ranges *held)
+take_held(const char **s, uint64_t size, struct ranges *held, bool *ret_nomem)
 {
   uint64_t units = div_round_up(size, HELD_UNIT), at = 0;
 
@@ -212,7 +213,8 @@ take_held(const char **s, uint64_t size, struct ranges *held)
         len > units - at - gap)
       return false;
     at += gap;
-    if (!ranges_add(held, at * HELD_UNIT, len * HELD_UNIT))
+    *ret_nomem = !ranges_add(held, at * HELD_UNIT, len * HELD_UNIT);
+    if (*ret_nomem)
       return false;
     at += len;
     if (!take_text(s, ","))
@@ -222,16 +224,16 @@ take_held(const char **s, uint64_t size, struct ranges *held)
 }
 
 static bool
-take_link(const char **s, uint64_t size, struct chain_link *l)
+take_link(const char **s, uint64_t size, struct chain_link *l, bool *ret_nomem)
 {
-  if (!take_text(s, ";") || !take_name(s, &l->name) || !take_cid(s, l) ||
-      !take_field(s, " files=", &l->files) ||
+  if (!take_text(s, ";") || !take_name(s, &l->name, ret_nomem) ||
+      !take_cid(s, l) || !take_field(s, " files=", &l->files) ||
       !take_field(s, " bytes=", &l->bytes) || !take_sum(s, l))
     return false;
   l->busy = take_text(s, " busy");
   if (!l->busy && !take_text(s, " still"))
     return false;
-  return take_text(s, " held=") && take_held(s, size, &l->held);
+  return take_text(s, " held=") && take_held(s, size, &l->held, ret_nomem);
 }
 
 int
@@ -240,6 +242,7 @@ chain_state_parse(const char *text, struct chain_state *ret,
 {
   _cleanup_chain_ struct chain_state s = {0};
   size_t capacity = 0;
+  bool nomem = false;
   bool good = strnlen(text, CHAIN_TEXT_MAX + 1) <= CHAIN_TEXT_MAX &&
               take_text(&text, MAGIC) && take_field(&text, " size=", &s.size) &&
               s.size <= INT64_MAX;
@@ -250,8 +253,10 @@ chain_state_parse(const char *text, struct chain_state *ret,
     if (!mem_grow(&s.links, &capacity, s.count + 1, sizeof *s.links))
       return error_nomem(err, "reading the state of a disk");
     s.links[s.count] = (struct chain_link){0};
-    good = take_link(&text, s.size, &s.links[s.count++]);
+    good = take_link(&text, s.size, &s.links[s.count++], &nomem);
   }
+  if (nomem)
+    return error_nomem(err, "reading the state of a disk");
   if (!good || s.count == 0)
     return error_set(err, VDK_E_CORRUPT,
                      "a text that does not name a state of a disk");
