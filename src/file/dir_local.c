@@ -113,6 +113,34 @@ local_dir_open(struct vdk_dir *dir, const char *name, unsigned file_flags,
   return r;
 }
 
+/* For what cannot be linked. A file's new name is claimed by an empty file,
+ * which fails if there is one, and then replaced: a power cut in between leaves
+ * the empty file. rename() puts a folder only in place of an empty folder, so
+ * that a look is nearly as good as a claim. */
+static int
+rename_claimed(int from_fd, const char *from, int to_fd, const char *to)
+{
+  struct stat st;
+  int fd, e;
+
+  if (fstatat(from_fd, from, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    return errno;
+  if (S_ISDIR(st.st_mode)) {
+    if (fstatat(to_fd, to, &st, AT_SYMLINK_NOFOLLOW) == 0)
+      return EEXIST;
+    return renameat(from_fd, from, to_fd, to) < 0 ? errno : 0;
+  }
+  fd = openat(to_fd, to, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+  if (fd < 0)
+    return errno;
+  close(fd);
+  if (renameat(from_fd, from, to_fd, to) == 0)
+    return 0;
+  e = errno;
+  unlinkat(to_fd, to, 0);
+  return e;
+}
+
 /* renameat2() is missing on some file systems. A link under the new name
  * fails just as atomically when that exists. */
 static int
@@ -122,9 +150,11 @@ rename_exclusive(int from_fd, const char *from, int to_fd, const char *to)
     return 0;
   if (errno != EINVAL && errno != ENOSYS)
     return errno;
-  if (linkat(from_fd, from, to_fd, to, 0) < 0)
+  if (linkat(from_fd, from, to_fd, to, 0) == 0)
+    return unlinkat(from_fd, from, 0) < 0 ? errno : 0;
+  if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS)
     return errno;
-  return unlinkat(from_fd, from, 0) < 0 ? errno : 0;
+  return rename_claimed(from_fd, from, to_fd, to);
 }
 
 static int
