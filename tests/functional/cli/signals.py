@@ -57,8 +57,9 @@ def interrupt(signo, *args, **kwargs):
     return messages
 
 
-def check(signo, *args, **kwargs):
-    """Interrupted, the job leaves what was there."""
+def check(signo, *args, needed=True, **kwargs):
+    """Interrupted, the job leaves what was there. One that is too short to
+    be met on a fast machine is not NEEDED."""
     global tests
     before = files()
     for _ in range(5):
@@ -69,7 +70,8 @@ def check(signo, *args, **kwargs):
         for new in reversed([n for n in files() if n not in before]):
             (os.rmdir if os.path.isdir(new) else os.unlink)(new)
     print('could not interrupt', args)
-    sys.exit(77)
+    if needed:
+        sys.exit(1)
 
 
 def check_piped(signo, kind):
@@ -136,7 +138,7 @@ def main():
     vdkit('backup', vm, '--repo', 'repo')
     check(signal.SIGINT, 'restore', '--repo', 'repo', 'latest', 'new',
           '--type', 'streamOptimized')
-    check(signal.SIGTERM, 'verify', '--repo', 'repo', '--deep')
+    check(signal.SIGTERM, 'verify', '--repo', 'repo', '--deep', needed=False)
     vdkit('restore', '--repo', 'repo', 'latest', 'new')
     disk = [n for n in os.listdir('new') if n.endswith('.vmdk')][0]
     vdkit('compare', 'new/' + disk, 'a.raw')
