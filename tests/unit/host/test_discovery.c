@@ -81,6 +81,7 @@ device_types(void **state)
       {"CDROM-RAW", "x", false},
       {"scsi-passthru", "x", false},
       {"", "a.ISO", false},
+      {"disk", "a.iso", true},
       {"", "auto detect", false},
       {"", "emptyBackingString", false},
   };
