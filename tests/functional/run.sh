@@ -55,7 +55,8 @@ rm -f log
 MISSING='meson qemu-utils:gone'
 expect 0 tree/run check
 has err meson qemu-utils
-has log 'sudo apt-get update' 'sudo env DEBIAN_FRONTEND=noninteractive apt-get' \
+has log 'sudo apt-get update' \
+  'sudo env DEBIAN_FRONTEND=noninteractive apt-get' \
   'apt-get noninteractive install -y -qq --no-install-recommends' 'make check'
 grep -q 'install.* meson' log || fail "meson was not installed"
 grep -q 'install.* qemu-utils' log || fail "qemu-utils was not installed"

@@ -21,8 +21,10 @@ for seed in 1 2 3; do
   mkdir "$top"
   "$make_repo" "$top" 4 $seed
   "$python" "$oracle" check "$top/repo" || fail "check, seed $seed"
-  "$python" "$oracle" rebuild "$top/repo" >/dev/null || fail "rebuild, seed $seed"
-  points=$("$python" "$oracle" list "$top/repo" | sed -n 's/^\(2[^ ]*z-[^ ]*\) .*/\1/p')
+  "$python" "$oracle" rebuild "$top/repo" >/dev/null ||
+    fail "rebuild, seed $seed"
+  points=$("$python" "$oracle" list "$top/repo" |
+    sed -n 's/^\(2[^ ]*z-[^ ]*\) .*/\1/p')
   [ "$(echo "$points" | wc -l)" = 4 ] || fail "4 points are listed"
   for point in $points; do
     for disk in scsi0:0 sata0:1; do

@@ -31,14 +31,20 @@ def is_source(path, text):
     return path.endswith(SOURCES) or text.startswith('#!')
 
 
+def has_head(lines):
+    """A comment that explains the file, behind the licence line."""
+    return len(lines) > 1 and lines[1].startswith('/*')
+
+
 def faults_of_source(path, text):
     lines = text.split('\n')
     head = lines[1] if lines[0].startswith('#!') else lines[0]
     if LICENCE not in head:
         yield 1, f'the first line is not the licence ({LICENCE})'
     if path.startswith('src/') and path.endswith('.c') and \
-            not lines[1].startswith('/*') and len(lines) > SHORT:
-        yield 2, 'no head comment that explains the file'
+            not has_head(lines) and len(lines) > SHORT and \
+            not has_head((tree.text(path[:-1] + 'h') or '').split('\n')):
+        yield 2, 'no head comment that explains the file, nor in its header'
     for number, line in enumerate(lines, 1):
         if len(line) > WIDTH and 'http' not in line:
             yield number, f'{len(line)} columns, {WIDTH} are allowed'

@@ -36,9 +36,12 @@ def files():
 
 
 def text(name):
-    """Contents of a text file, or None for a binary one."""
-    with open(os.path.join(TOP, name), 'rb') as f:
-        data = f.read()
+    """Contents of a text file; None for a binary one, or when none is."""
+    try:
+        with open(os.path.join(TOP, name), 'rb') as f:
+            data = f.read()
+    except OSError:
+        return None
     if b'\0' in data:
         return None
     try:

@@ -116,8 +116,8 @@ watch_file(void *opaque, const char *name, uint64_t size)
   le64_store(facts + 32, st.st_ctim.tv_sec);
   le64_store(facts + 40, st.st_ctim.tv_nsec);
   /* Not its folder: a parent is named from its child's, wherever that is. */
-  link->sum = fnv_add(link->sum, path_basename(name),
-                      strlen(path_basename(name)) + 1);
+  link->sum =
+      fnv_add(link->sum, path_basename(name), strlen(path_basename(name)) + 1);
   link->sum = fnv_add(link->sum, facts, sizeof facts);
   link->files++;
   link->bytes += st.st_size;

@@ -62,7 +62,8 @@ def check_bar(columns, name):
         assert '\033' not in line, repr(line)
     assert columns < 20 or any('%' in line for line in bars), bars
     percents = [int(p) for p in re.findall(r'(\d+)%', text)]
-    assert percents == sorted(percents) and max(percents, default=0) <= 100, percents
+    assert percents == sorted(percents), percents
+    assert max(percents, default=0) <= 100, percents
     if columns >= 100:
         assert any('MiB/s' in line for line in bars), bars
         assert any('[' in line and '#' in line for line in bars), bars

@@ -35,7 +35,8 @@ def main():
     cxx = next((c for c in ('c++', 'g++', 'clang++') if shutil.which(c)), None)
     compilers = [(cc + ['-std=c99'], 'c'), (cc + ['-std=c17'], 'c')]
     if cxx:
-        compilers += [([cxx, '-std=c++11'], 'c++'), ([cxx, '-std=c++20'], 'c++')]
+        compilers += [([cxx, '-std=c++11'], 'c++'),
+                      ([cxx, '-std=c++20'], 'c++')]
     else:
         print('no C++ compiler: only C is tested')
     failed = 0
