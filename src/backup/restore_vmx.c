@@ -23,7 +23,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "host/host_free.h"
-#include "host/local/local.h"
+#include "host/vmx.h"
 
 #define FILES_MAX 64u
 
@@ -105,7 +105,7 @@ drop_missing(struct restore_job *job, struct vmx_dict *d, struct vdk_error *err)
 {
   struct host_disk *disks;
   size_t count;
-  int r = local_disks_find(d, &disks, &count, err);
+  int r = vmx_disks_find(d, &disks, &count, err);
 
   if (r < 0)
     return r;
@@ -197,7 +197,7 @@ count_snapshots(struct restore_job *job, const struct repo_point_file *f)
 
   if (repo_file_read(job->repo, f, &data, &len, NULL) < 0 ||
       vmx_dict_parse(data, len, "vmsd", &d, NULL) < 0 ||
-      local_snapshots_read(d, "vmsd", NULL, &snapshots, &count, NULL) < 0)
+      vmsd_read(d, "vmsd", NULL, &snapshots, &count, NULL) < 0)
     return 0;
   host_snapshots_free(snapshots, count);
   return count;

@@ -36,6 +36,6 @@ version=$(pkg-config --modversion vdkit)
 cc user.c -o user -I"$here/include" -L"$here/lib" -lvdkit
 equal "$(LD_LIBRARY_PATH="$here/lib" ./user)" "$version"
 
-expect 0 make -C "$TOP_SRCDIR" install BUILD="$tmp/build" DESTDIR="$tmp/system" \
-  PREFIX=/opt/vdkit
+expect 0 make -C "$TOP_SRCDIR" install BUILD="$tmp/build" \
+  DESTDIR="$tmp/system" PREFIX=/opt/vdkit
 runs "$tmp/system/opt/vdkit"

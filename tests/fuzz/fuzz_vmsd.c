@@ -41,7 +41,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
   if (vmx_dict_parse((const char *)data, size, "fuzz", &d, NULL) < 0)
     return 0;
-  if (local_snapshots_read(d, "fuzz", NULL, &snapshots, &count, NULL) < 0)
+  if (vmsd_read(d, "fuzz", NULL, &snapshots, &count, NULL) < 0)
     return 0;
   check_tree(snapshots, count);
   host_snapshots_free(snapshots, count);

@@ -45,7 +45,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   if (vmx_dict_print(d, &text, &len, NULL) == 0 &&
       (len != size || memcmp(text, data, len) != 0))
     abort();
-  if (local_disks_find(d, &disks, &count, NULL) == 0)
+  if (vmx_disks_find(d, &disks, &count, NULL) == 0)
     host_disks_free(disks, count);
   identity_from_bios(vmx_dict_text(d, "uuid.bios"), uuid);
   check_printed(d);

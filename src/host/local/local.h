@@ -5,9 +5,6 @@
  *   local.c      the driver table: open, list, disks, files
  *   find.c       .vmx files below a folder
  *   vm.c         a .vmx becomes a struct host_vm
- *   vm_disks.c   which disks a .vmx names
- *   vmsd.c       the snapshot tree
- *   vmx_dict.c   the text of both
  *   identity.c   UUIDs
  *   chain_state.c, chain_text.c
  *                the state of a chain of links in one line of text
@@ -23,14 +20,11 @@
 
 #include "file/file.h"
 #include "host/host.h"
-#include "host/local/vmx_dict.h"
+#include "host/vmx.h"
 
-#define LOCAL_DEPTH_MAX      4u     /* folders below the one that was named */
-#define LOCAL_VMS_MAX        10000u /* .vmx files below it */
-#define LOCAL_DISKS_MAX      1024u  /* of one VM; vSphere allows 256 */
-#define LOCAL_SNAPSHOTS_MAX  1024u  /* of one VM; vSphere allows 32 */
-#define LOCAL_FILE_MAX       (16u * 1024 * 1024) /* a configuration file */
-#define LOCAL_CONTROLLER_MAX 9999u /* the N of scsiN:M, and the M */
+#define LOCAL_DEPTH_MAX 4u     /* folders below the one that was named */
+#define LOCAL_VMS_MAX   10000u /* .vmx files below it */
+#define LOCAL_FILE_MAX  (16u * 1024 * 1024) /* a configuration file */
 
 struct local_host {
   struct vdk_host base;
@@ -52,17 +46,6 @@ local_find_freep(char ***paths)
 /* The VM of the .vmx file PATH, its disks opened once to know them. */
 int local_vm_open(struct local_host *h, const char *path, struct host_vm **ret,
                   struct vdk_error *err);
-
-/* Disks that DICT names, in the order of their controllers; only key, file
- * and mode are filled. */
-int local_disks_find(const struct vmx_dict *dict, struct host_disk **ret,
-                     size_t *ret_count, struct vdk_error *err);
-
-/* The snapshot tree of the .vmsd DICT, by ascending uid. What is odd in it
- * goes to LOG. NAME is for messages. */
-int local_snapshots_read(const struct vmx_dict *dict, const char *name,
-                         const struct vdk_log *log, struct host_snapshot **ret,
-                         size_t *ret_count, struct vdk_error *err);
 
 /* The name of the disk file that SNAPSHOT (a uid; 0: the present) has for
  * DISK: lives as long as VM. */

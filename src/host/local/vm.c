@@ -96,8 +96,7 @@ probe_disk(struct vm_reader *r, struct host_disk *disk, struct vdk_error *err)
 static int
 read_disks(struct vm_reader *r, struct vdk_error *err)
 {
-  int result =
-      local_disks_find(r->dict, &r->vm->disks, &r->vm->disk_count, err);
+  int result = vmx_disks_find(r->dict, &r->vm->disks, &r->vm->disk_count, err);
 
   if (result == 0 && r->vm->disk_count == 0 &&
       vmx_dict_get(r->dict, "encryption.data"))
@@ -192,8 +191,8 @@ read_snapshots(struct vm_reader *r, struct vdk_error *err)
     return 0;
   if (result < 0)
     return error_copy(err, &problem);
-  return local_snapshots_read(dict, name, r->host->base.log, &r->vm->snapshots,
-                              &r->vm->snapshot_count, err);
+  return vmsd_read(dict, name, r->host->base.log, &r->vm->snapshots,
+                   &r->vm->snapshot_count, err);
 }
 
 /* --- Is it running? ------------------------------------------------------ */

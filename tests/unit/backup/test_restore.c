@@ -7,7 +7,7 @@
 
 #include "base/str.h"
 #include "backup/internal.h"
-#include "host/local/vmx_dict.h"
+#include "host/vmx_dict.h"
 #include "tests/unit/backup/repo_fixture.h"
 
 #define DISK_SIZE (4u * 1024 * 1024)

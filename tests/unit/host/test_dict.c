@@ -2,7 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include "base/str.h"
-#include "host/local/vmx_dict.h"
+#include "host/vmx_dict.h"
 
 static struct vmx_dict *
 parse(const char *text)

@@ -27,7 +27,7 @@ disks_text(const struct vmx_dict *d)
   struct host_disk *disks;
   size_t count;
 
-  assert_ok(local_disks_find(d, &disks, &count, &err));
+  assert_ok(vmx_disks_find(d, &disks, &count, &err));
   for (size_t i = 0; i < count; i++)
     strbuf_printf(&b, "%s%s=%s(%s)", i ? " " : "", disks[i].key, disks[i].file,
                   disks[i].mode);
@@ -129,10 +129,10 @@ too_many_disks(void **state)
   struct host_disk *disks;
   size_t count;
 
-  for (unsigned i = 0; i <= LOCAL_DISKS_MAX; i++)
+  for (unsigned i = 0; i <= VMX_DISKS_MAX; i++)
     strbuf_printf(&b, "scsi%u:0.fileName = x\n", i);
   d = parse(b.text);
-  assert_fails(local_disks_find(d, &disks, &count, &err), VDK_E_TOO_BIG);
+  assert_fails(vmx_disks_find(d, &disks, &count, &err), VDK_E_TOO_BIG);
 }
 
 /* --- Snapshots ----------------------------------------------------------- */
@@ -161,7 +161,7 @@ snapshots_text(const struct vmx_dict *d, struct messages *m)
   struct host_snapshot *s;
   size_t count;
 
-  assert_ok(local_snapshots_read(d, "t.vmsd", &log, &s, &count, &err));
+  assert_ok(vmsd_read(d, "t.vmsd", &log, &s, &count, &err));
   for (size_t i = 0; i < count; i++) {
     strbuf_printf(&b, "%s%u<%u%s %s {", i ? " " : "", s[i].uid, s[i].parent,
                   s[i].current ? "*" : "", s[i].name);
@@ -234,17 +234,16 @@ too_many_snapshots(void **state)
   struct host_snapshot *s;
   size_t count;
 
-  for (unsigned i = 0; i <= LOCAL_SNAPSHOTS_MAX; i++)
+  for (unsigned i = 0; i <= VMSD_SNAPSHOTS_MAX; i++)
     strbuf_printf(&b, "snapshot%u.uid = %u\n", i, i + 1);
   d = parse(b.text);
-  assert_fails(local_snapshots_read(d, "t", NULL, &s, &count, &err),
-               VDK_E_TOO_BIG);
-  for (unsigned i = 0; i < LOCAL_SNAPSHOTS_MAX; i++)
+  assert_fails(vmsd_read(d, "t", NULL, &s, &count, &err), VDK_E_TOO_BIG);
+  for (unsigned i = 0; i < VMSD_SNAPSHOTS_MAX; i++)
     strbuf_printf(&chain, "snapshot%u.uid = %u\nsnapshot%u.parent = %u\n", i,
                   i + 1, i, i);
   deep = parse(chain.text);
-  assert_ok(local_snapshots_read(deep, "t", NULL, &s, &count, &err));
-  assert_int_equal(count, LOCAL_SNAPSHOTS_MAX);
+  assert_ok(vmsd_read(deep, "t", NULL, &s, &count, &err));
+  assert_int_equal(count, VMSD_SNAPSHOTS_MAX);
   assert_int_equal(s[count - 1].parent, count - 1);
   host_snapshots_free(s, count);
 }
@@ -276,7 +275,7 @@ times(void **state)
     struct host_snapshot *s;
     size_t count;
 
-    assert_ok(local_snapshots_read(d, "t", NULL, &s, &count, &err));
+    assert_ok(vmsd_read(d, "t", NULL, &s, &count, &err));
     assert_int_equal(s[0].created_us, cases[i].want);
     host_snapshots_free(s, count);
   }

@@ -10,7 +10,7 @@
  * The order is that of the buses as below, then controller, then unit, by
  * number: scsi0:2 comes before scsi0:10.
  */
-#include "host/local/local.h"
+#include "host/vmx.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +47,7 @@ read_number(const char **s, unsigned *ret)
     return false;
   for (; *p >= '0' && *p <= '9'; p++) {
     v = v * 10 + (*p - '0');
-    if (v > LOCAL_CONTROLLER_MAX)
+    if (v > VMX_CONTROLLER_MAX)
       return false;
   }
   *s = p;
@@ -66,7 +66,7 @@ note_device(void *opaque, const char *key, const char *value)
   if (!read_number(&s, &device.controller) || *s++ != ':' ||
       !read_number(&s, &device.unit) || strcmp(s, ".filename") != 0)
     return 0;
-  if (list->count == LOCAL_DISKS_MAX) {
+  if (list->count == VMX_DISKS_MAX) {
     list->too_many = true;
     return 1;
   }
@@ -137,8 +137,8 @@ fill_disk(const struct vmx_dict *dict, const char *device,
 }
 
 int
-local_disks_find(const struct vmx_dict *dict, struct host_disk **ret,
-                 size_t *ret_count, struct vdk_error *err)
+vmx_disks_find(const struct vmx_dict *dict, struct host_disk **ret,
+               size_t *ret_count, struct vdk_error *err)
 {
   struct device_list list = {0};
   _cleanup_free_ struct device *devices = NULL;
@@ -150,7 +150,7 @@ local_disks_find(const struct vmx_dict *dict, struct host_disk **ret,
   devices = list.devices;
   if (list.too_many)
     return error_set(err, VDK_E_TOO_BIG, "the VM has more than %u disks",
-                     LOCAL_DISKS_MAX);
+                     VMX_DISKS_MAX);
   disks = list.failed ? NULL : mem_array(list.count + 1, sizeof *disks);
   if (!disks)
     return error_nomem(err, "looking for the disks of a VM");

@@ -15,7 +15,7 @@
  * of these is told to the log, since the file names themselves are still
  * good.
  */
-#include "host/local/local.h"
+#include "host/vmx.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -94,7 +94,7 @@ note_disk(void *opaque, const char *key, const char *value)
     return 0;
   snprintf(node_key, sizeof node_key, "%.*snode", (int)stem, key);
   node = vmx_dict_get(r->dict, node_key);
-  if (!node || r->count >= 2 * LOCAL_DISKS_MAX)
+  if (!node || r->count >= 2 * VMX_DISKS_MAX)
     return 0;
   r->failed = !mem_grow(&r->disks, &r->capacity, r->count + 3, sizeof(char *));
   if (r->failed)
@@ -164,7 +164,7 @@ note_snapshot(void *opaque, const char *key, const char *value)
                 place, value);
     return 0;
   }
-  r->too_many = r->count == LOCAL_SNAPSHOTS_MAX;
+  r->too_many = r->count == VMSD_SNAPSHOTS_MAX;
   r->failed = r->too_many ||
               !mem_grow(&r->snapshots, &r->capacity, r->count + 1,
                         sizeof *r->snapshots) ||
@@ -239,9 +239,9 @@ cut_parents(struct reader *r)
 }
 
 int
-local_snapshots_read(const struct vmx_dict *dict, const char *name,
-                     const struct vdk_log *log, struct host_snapshot **ret,
-                     size_t *ret_count, struct vdk_error *err)
+vmsd_read(const struct vmx_dict *dict, const char *name,
+          const struct vdk_log *log, struct host_snapshot **ret,
+          size_t *ret_count, struct vdk_error *err)
 {
   struct reader r = {.dict = dict, .name = name, .log = log};
 
@@ -250,7 +250,7 @@ local_snapshots_read(const struct vmx_dict *dict, const char *name,
     host_snapshots_free(r.snapshots, r.count);
     if (r.too_many)
       return error_set(err, VDK_E_TOO_BIG, "%s has more than %u snapshots",
-                       name, LOCAL_SNAPSHOTS_MAX);
+                       name, VMSD_SNAPSHOTS_MAX);
     return error_nomem(err, "reading the snapshots of a VM");
   }
   if (r.count)

@@ -9,8 +9,8 @@
  *
  * Threads: a dictionary that nobody edits may be read by several.
  */
-#ifndef HOST_LOCAL_VMX_DICT_H
-#define HOST_LOCAL_VMX_DICT_H
+#ifndef HOST_VMX_DICT_H
+#define HOST_VMX_DICT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -17,7 +17,7 @@
  * last of equal keys is the one that counts. A line that was removed stays in
  * its table with no text, for the numbers' sake.
  */
-#include "host/local/vmx_dict.h"
+#include "host/vmx_dict.h"
 
 #include <stdlib.h>
 #include <string.h>
