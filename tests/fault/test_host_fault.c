@@ -32,10 +32,9 @@ use_texts(void *opaque, struct vdk_error *err)
   size_t count, len;
   int r = vmx_dict_parse(text, sizeof text - 1, "t", &d, err);
 
-  if (r == 0 && (r = local_disks_find(d, &disks, &count, err)) == 0)
+  if (r == 0 && (r = vmx_disks_find(d, &disks, &count, err)) == 0)
     host_disks_free(disks, count);
-  if (r == 0 &&
-      (r = local_snapshots_read(d, "t", NULL, &snapshots, &count, err)) == 0)
+  if (r == 0 && (r = vmsd_read(d, "t", NULL, &snapshots, &count, err)) == 0)
     host_snapshots_free(snapshots, count);
   if (r == 0)
     r = vmx_dict_set(d, "scsi0:0.filename", "other", err);
