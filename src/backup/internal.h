@@ -32,7 +32,7 @@ struct backup_disk {
   uint64_t to_pass; /* bytes of the guest disk that will be passed */
   char *lost;       /* why ranges are not known though they should be */
   struct copy_stats stats;
-  uint64_t stored;
+  uint64_t changed, stored;
 };
 
 struct backup_job {

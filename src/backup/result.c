@@ -32,7 +32,7 @@ backup_result_prepare(const struct backup_job *job, struct backup_result *ret,
     to->method = d->method;
     to->size = disk_size(d->opened);
     to->read = d->stats.read;
-    to->changed = d->method == REPO_RANGES ? d->to_pass : d->stats.read;
+    to->changed = d->changed;
     to->stored = d->stored;
     ret->read += d->stats.read;
   }

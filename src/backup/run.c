@@ -176,6 +176,7 @@ store_disk(struct backup_job *job, struct backup_disk *d, struct vdk_error *err)
   if (r < 0)
     return r;
   d->stored = repo_writer_stored(job->writer) - before;
+  d->changed = repo_disk_changed(to);
   return check_still(job, d, err);
 }
 

@@ -570,11 +570,17 @@ repo_disk_end(struct repo_disk *d, struct vdk_error *err)
   d->point.bytes_data = d->inherits ? d->parent_bytes : 0;
   r = map_count_change(&store, &d->parent_g,
                        d->inherits ? &d->parent_root : &none, &d->g,
-                       &d->point.root, &d->point.bytes_data, err);
+                       &d->point.root, &d->point.bytes_data, &d->changed, err);
   if (r)
     return r;
   d->point.bytes_read = d->bytes_read;
   d->point.bytes_stored = d->bytes_stored;
   d->ended = true;
   return 0;
+}
+
+uint64_t
+repo_disk_changed(const struct repo_disk *d)
+{
+  return d->changed;
 }

@@ -200,7 +200,7 @@ repo_diff(struct repo *r, const struct repo_point_disk *a,
 
 struct counting {
   const struct map_geometry *ga, *gb;
-  uint64_t bytes;
+  uint64_t bytes, changed;
 };
 
 static int
@@ -209,6 +209,8 @@ count_difference(void *opaque, uint64_t chunk, const struct repo_id *a,
 {
   struct counting *c = opaque;
 
+  if (chunk < c->gb->chunks)
+    c->changed += map_chunk_len(c->gb, chunk);
   if (!id_is_zero(a))
     c->bytes -= map_chunk_len(c->ga, chunk);
   if (!id_is_zero(b))
@@ -220,13 +222,15 @@ int
 map_count_change(const struct map_store *store, const struct map_geometry *ga,
                  const struct repo_id *a, const struct map_geometry *gb,
                  const struct repo_id *b, uint64_t *bytes,
-                 struct vdk_error *err)
+                 uint64_t *ret_changed, struct vdk_error *err)
 {
   struct map_side sides[2] = {{*ga, *a}, {*gb, *b}};
-  struct counting c = {ga, gb, *bytes};
+  struct counting c = {ga, gb, *bytes, 0};
   int r = map_diff(store, &sides[0], &sides[1], count_difference, &c, err);
 
-  if (r == 0)
+  if (r == 0) {
     *bytes = c.bytes;
+    *ret_changed = c.changed;
+  }
   return r;
 }

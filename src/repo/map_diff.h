@@ -20,10 +20,12 @@ int map_diff(const struct map_store *store, const struct map_side *a,
              void *opaque, struct vdk_error *err);
 
 /* Bytes in chunks of B that are not zero, less those of A (by which *BYTES is
- * lowered): what differs is counted, the rest not looked at. */
+ * lowered): what differs is counted, the rest not looked at. *RET_CHANGED:
+ * bytes in the chunks of B that differ. */
 int map_count_change(const struct map_store *store,
                      const struct map_geometry *ga, const struct repo_id *a,
                      const struct map_geometry *gb, const struct repo_id *b,
-                     uint64_t *bytes, struct vdk_error *err);
+                     uint64_t *bytes, uint64_t *ret_changed,
+                     struct vdk_error *err);
 
 #endif

@@ -188,6 +188,9 @@ int repo_disk_inherit(struct repo_disk *d, uint64_t offset, uint64_t len,
                       struct vdk_error *err);
 /* The map is complete. The disk object is freed with the writer. */
 int repo_disk_end(struct repo_disk *d, struct vdk_error *err);
+/* After repo_disk_end: bytes in chunks that are not as in INHERIT (without
+ * one: that are not zero). */
+uint64_t repo_disk_changed(const struct repo_disk *d);
 
 /* The pipeline's way in: whole aligned chunks; prepare() hashes, looks up and
  * compresses on the pipeline's workers. */

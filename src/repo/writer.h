@@ -26,6 +26,7 @@ struct repo_disk {
   struct map_geometry parent_g;
   struct repo_id parent_root;
   uint64_t parent_bytes;
+  uint64_t changed; /* bytes that differ from the parent; after the end */
 
   uint64_t bytes_read, bytes_stored; /* atomic */
 

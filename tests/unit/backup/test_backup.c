@@ -132,6 +132,8 @@ lost(void **state)
                 &result);
   assert_int_equal(result.disks[0].method, REPO_COMPARE);
   assert_false(result.ranges_lost);
+  assert_true(result.disks[0].read > 0);
+  assert_int_equal(result.disks[0].changed, 0);
   assert_int_equal(result.disks[0].stored, 0);
   backup_result_free(&result);
   repofx_backup(&p.r, &p.fx, &(struct backup_options){.full = true}, &result);
