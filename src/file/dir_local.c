@@ -52,16 +52,18 @@ static int
 open_folder(struct local_dir *d, const char *name, const char *verb,
             int *ret_fd, const char **ret_last, struct vdk_error *err)
 {
-  _cleanup_free_ char *folder = path_dirname(name);
   const char *last = path_basename(name);
+  /* Without memory for a name of one part: removing what a failure left must
+   * work when memory is what failed. */
+  _cleanup_free_ char *folder = last != name ? path_dirname(name) : NULL;
   int fd;
 
-  if (!folder)
+  if (last != name && !folder)
     return error_nomem(err, "resolving a name");
   if (last[0] == 0 || strcmp(last, ".") == 0 || strcmp(last, "..") == 0)
     return error_set(err, VDK_E_INVAL, "cannot %s \"%s\": it names no file",
                      verb, name);
-  fd = open_at(d, folder, O_PATH | O_DIRECTORY, 0);
+  fd = open_at(d, folder ? folder : ".", O_PATH | O_DIRECTORY, 0);
   if (fd < 0)
     return name_error(d, errno, verb, name, err);
   *ret_fd = fd;
@@ -83,6 +85,23 @@ check_before_open(struct local_dir *d, const char *name, const char *full,
   if (fd < 0)
     return 0; /* the real open tells why, or creates */
   return local_check_kind(fd, full, d->base.flags, err);
+}
+
+static int
+local_dir_remove(struct vdk_dir *dir, const char *name, struct vdk_error *err)
+{
+  struct local_dir *d = (struct local_dir *)dir;
+  _cleanup_close_ int fd = -1;
+  const char *last;
+  int r = open_folder(d, name, "remove", &fd, &last, err);
+
+  if (r < 0)
+    return r;
+  if (unlinkat(fd, last, 0) == 0)
+    return 0;
+  if (errno == EISDIR && unlinkat(fd, last, AT_REMOVEDIR) == 0)
+    return 0;
+  return name_error(d, errno, "remove", name, err);
 }
 
 static int
@@ -110,6 +129,8 @@ local_dir_open(struct vdk_dir *dir, const char *name, unsigned file_flags,
     r = local_file_new(fd, true, full, file_flags, ret, err);
   if (r == 0)
     TAKE_FD(fd);
+  else if ((file_flags & (FILE_CREATE | FILE_REPLACE)) == FILE_CREATE)
+    local_dir_remove(dir, name, NULL); /* nobody else made it */
   return r;
 }
 
@@ -179,23 +200,6 @@ local_dir_rename(struct vdk_dir *dir, const char *from, const char *to,
     return error_errno(err, e, "cannot rename %s/%s to %s", dir->path, from,
                        to);
   return 0;
-}
-
-static int
-local_dir_remove(struct vdk_dir *dir, const char *name, struct vdk_error *err)
-{
-  struct local_dir *d = (struct local_dir *)dir;
-  _cleanup_close_ int fd = -1;
-  const char *last;
-  int r = open_folder(d, name, "remove", &fd, &last, err);
-
-  if (r < 0)
-    return r;
-  if (unlinkat(fd, last, 0) == 0)
-    return 0;
-  if (errno == EISDIR && unlinkat(fd, last, AT_REMOVEDIR) == 0)
-    return 0;
-  return name_error(d, errno, "remove", name, err);
 }
 
 static int

@@ -169,22 +169,22 @@ repo_list(struct repo *r, struct repo_point ***ret, size_t *ret_count,
 enum match { MATCH_NONE, MATCH_PREFIX, MATCH_LATEST, MATCH_NAME, MATCH_ID };
 
 static bool
-is_name(const struct repo_point *p, const char *name)
+is_name(const struct repo_point *p, const char *name, size_t len)
 {
-  return strcmp(p->vm_name, name) == 0 || strcmp(p->vm_uuid, name) == 0;
+  return (strlen(p->vm_name) == len && memcmp(p->vm_name, name, len) == 0) ||
+         (strlen(p->vm_uuid) == len && memcmp(p->vm_uuid, name, len) == 0);
 }
 
 static enum match
 match(const struct repo_point *p, const char *which)
 {
   const char *at = strrchr(which, '@');
-  _cleanup_free_ char *name = at ? str_ndup(which, at - which) : NULL;
 
   if (strcmp(p->id, which) == 0)
     return MATCH_ID;
-  if (is_name(p, which))
+  if (is_name(p, which, strlen(which)))
     return MATCH_NAME;
-  if (name && is_name(p, name)) {
+  if (at && is_name(p, which, at - which)) {
     if (strcmp(at + 1, p->id) == 0)
       return MATCH_ID;
     if (strcmp(at + 1, "latest") == 0)

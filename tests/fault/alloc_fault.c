@@ -56,6 +56,8 @@ should_fail(void)
     state.failed += fails;
   }
   pthread_mutex_unlock(&mutex);
+  if (fails)
+    errno = ENOMEM; /* as the real ones do */
   return fails;
 }
 

@@ -6,7 +6,7 @@
  * when both lie in one folder, so that the folder can be moved, else the
  * parent's absolute path.
  */
-#include <limits.h>
+#include <errno.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -28,28 +28,38 @@ parent_free(struct parent *p)
   free(p->adapter);
 }
 
-static char *
-real_dirname(const char *path)
+/* The folder of PATH, without links and dots. */
+static int
+real_dirname(const char *path, char **ret, struct vdk_error *err)
 {
   _cleanup_free_ char *dir = path_dirname(path);
+  char *real;
 
-  return dir ? realpath(dir, NULL) : NULL;
+  if (!dir)
+    return error_nomem(err, "naming the parent of a disk");
+  real = realpath(dir, NULL);
+  if (!real)
+    return error_errno(err, errno, "cannot look at the folder %s", dir);
+  *ret = real;
+  return 0;
 }
 
 static int
 parent_hint(const char *child, const char *parent, char **ret,
             struct vdk_error *err)
 {
-  _cleanup_free_ char *child_dir = real_dirname(child);
-  _cleanup_free_ char *parent_dir = real_dirname(parent);
+  _cleanup_free_ char *child_dir = NULL, *parent_dir = NULL;
   char *hint;
+  int rc;
 
-  if (child_dir && parent_dir && strcmp(child_dir, parent_dir) == 0)
-    hint = str_dup(path_basename(parent));
-  else if (parent_dir)
-    hint = path_join(parent_dir, path_basename(parent));
-  else
-    hint = NULL;
+  rc = real_dirname(child, &child_dir, err);
+  if (rc == 0)
+    rc = real_dirname(parent, &parent_dir, err);
+  if (rc < 0)
+    return rc;
+  hint = strcmp(child_dir, parent_dir) == 0
+             ? str_dup(path_basename(parent))
+             : path_join(parent_dir, path_basename(parent));
   if (!hint)
     return error_nomem(err, "naming the parent of a disk");
   *ret = hint;

@@ -200,7 +200,9 @@ struct target {
   struct vdk_dir *dir;   /* where it will be */
   struct vdk_dir *stage; /* where it is made, under the same name */
   char *name;            /* in both */
-  char *folder;          /* the stage's name in DIR */
+  char *part;            /* the stage's name in DIR */
+  char *folder;          /* its path; NULL: not made yet */
+  DIR *entries;          /* of the stage, for cleaning up */
   bool overwrite;
 };
 int target_begin(const char *path, bool overwrite, struct target *ret,

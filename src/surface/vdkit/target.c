@@ -11,8 +11,10 @@
  * and its files are moved to DIR when all is written and flushed: the extents
  * first, then NAME, whose appearance is the commit. When a move fails, those
  * that were made are undone. A power cut leaves at worst the folder, which no
- * reader takes for a disk.
+ * reader takes for a disk. The clean-up of a failure needs no memory, since
+ * that may be what failed.
  */
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -92,9 +94,8 @@ target_begin(const char *path, bool overwrite, struct target *ret,
              struct vdk_error *err)
 {
   _cleanup_target_ struct target t = {.overwrite = overwrite};
-  _cleanup_free_ char *folder = path_dirname(path);
-  _cleanup_free_ char *made = NULL;
-  _cleanup_free_ char *stage_path = NULL;
+  _cleanup_free_ char *parent = path_dirname(path);
+  _cleanup_free_ char *folder = NULL;
   uint8_t random[8];
   char hex[2 * sizeof random + 1];
   int rc;
@@ -106,19 +107,22 @@ target_begin(const char *path, bool overwrite, struct target *ret,
     return rc;
   hex_encode(random, sizeof random, hex);
   t.name = str_dup(path_basename(path));
-  made = str_printf(".%s.%s.part", path_basename(path), hex);
-  stage_path = folder && made ? path_join(folder, made) : NULL;
-  if (!t.name || !stage_path)
+  t.part = str_printf(".%s.%s.part", path_basename(path), hex);
+  folder = parent && t.part ? path_join(parent, t.part) : NULL;
+  if (!t.name || !folder)
     return error_nomem(err, "preparing a new disk");
   if (t.name[0] == '\0')
     return error_set(err, VDK_E_INVAL, "%s is no name of a file", path);
-  rc = dir_local_open(folder, 0, &t.dir, err);
+  rc = dir_local_open(parent, 0, &t.dir, err);
   if (rc == 0)
-    rc = dir_make(t.dir, made, err);
+    rc = dir_make(t.dir, t.part, err);
   if (rc < 0)
     return error_prefix(err, "cannot create %s", path);
-  t.folder = TAKE_PTR(made);
-  rc = dir_local_open(stage_path, 0, &t.stage, err);
+  t.folder = TAKE_PTR(folder);
+  t.entries = opendir(t.folder);
+  if (!t.entries)
+    return error_errno(err, errno, "cannot list %s", t.folder);
+  rc = dir_local_open(t.folder, 0, &t.stage, err);
   if (rc < 0)
     return rc;
   *ret = t;
@@ -126,11 +130,11 @@ target_begin(const char *path, bool overwrite, struct target *ret,
   return 0;
 }
 
-/* Moves FOLDER/NAME to DIR. */
+/* Moves NAME from its folder to DIR. */
 static int
 move_in(struct target *t, const char *name, struct vdk_error *err)
 {
-  _cleanup_free_ char *from = path_join(t->folder, name);
+  _cleanup_free_ char *from = path_join(t->part, name);
 
   if (!from)
     return error_nomem(err, "moving a new disk into place");
@@ -180,17 +184,19 @@ target_commit(struct target *t, struct vdk_error *err)
 void
 target_end(struct target *t)
 {
-  _cleanup_(names_free) struct names files = {0};
+  struct dirent *entry;
 
-  if (t->folder) {
-    if (t->stage)
-      dir_list(t->stage, ".", names_add, &files, NULL);
-    for (size_t i = 0; i < files.count; i++)
-      dir_remove(t->stage, files.name[i], NULL);
-    dir_remove(t->dir, t->folder, NULL);
+  if (t->entries) {
+    rewinddir(t->entries);
+    while ((entry = readdir(t->entries)))
+      unlinkat(dirfd(t->entries), entry->d_name, 0);
+    closedir(t->entries);
   }
+  if (t->folder)
+    rmdir(t->folder);
   dir_unref(t->stage);
   dir_unref(t->dir);
   free(t->name);
+  free(t->part);
   free(t->folder);
 }
