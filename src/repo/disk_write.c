@@ -53,6 +53,14 @@ disk_store_chunk(struct repo_disk *d, uint64_t index, const void *data,
   return r;
 }
 
+/* With the mutex held; read without it, to pass by quickly. */
+static void
+open_count_add(struct repo_disk *d, int n)
+{
+  __atomic_store_n(&d->open_count, d->open_count + (unsigned)n,
+                   __ATOMIC_RELAXED);
+}
+
 static void
 discard_open(struct repo_disk *d, uint64_t first, uint64_t end)
 {
@@ -64,7 +72,7 @@ discard_open(struct repo_disk *d, uint64_t first, uint64_t end)
 
     if (o->from != o->to && o->index >= first && o->index < end) {
       o->from = o->to = 0;
-      d->open_count--;
+      open_count_add(d, -1);
     }
   }
 }
@@ -140,7 +148,7 @@ write_open(struct repo_disk *d, struct open_chunk *o, struct vdk_error *err)
   if (r == 0)
     r = map_builder_set(d->map, o->index, &id, err);
   o->from = o->to = 0;
-  d->open_count--;
+  open_count_add(d, -1);
   return r;
 }
 
@@ -187,7 +195,7 @@ put_part(struct repo_disk *d, uint64_t index, uint32_t from, uint32_t to,
   if (o->from == o->to) {
     o->from = from;
     o->to = to;
-    d->open_count++;
+    open_count_add(d, 1);
   } else if (from > o->to || to < o->from) {
     r = complete(d, o, err);
     if (r)

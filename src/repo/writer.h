@@ -32,7 +32,7 @@ struct repo_disk {
 
   pthread_mutex_t mutex; /* the fields below */
   struct open_chunk open[DISK_OPEN_CHUNKS];
-  unsigned open_count; /* places in use; read without the mutex as a hint */
+  unsigned open_count; /* places in use; also read without the mutex */
   uint64_t clock;
 };
 

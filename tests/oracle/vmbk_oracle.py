@@ -8,7 +8,7 @@
   vmbk_oracle.py file REPO POINT NAME OUTPUT
   vmbk_oracle.py rebuild REPO    (check with an index made of the packs)
 
-It is plain and slow on purpose: it is here to say who is right.
+Plain and slow on purpose: it is here to say who is right.
 """
 import hashlib
 import json
@@ -46,8 +46,7 @@ class Store:
         self.root = root
 
     def get(self, key):
-        with open(os.path.join(self.root, key), 'rb') as f:
-            return f.read()
+        return open(os.path.join(self.root, key), 'rb').read()
 
     def keys(self, prefix, pattern):
         for folder, _, names in os.walk(os.path.join(self.root, prefix)):
@@ -210,7 +209,7 @@ class Repo:
     def __init__(self, root):
         self.store = Store(root)
         c = unseal('vmbk.json', self.store.get('vmbk.json'), 1 << 20)
-        need(c.get('format') == 'vmbk' and c.get('version') == 1, 'version')
+        need((c.get('format'), c.get('version')) == ('vmbk', 1), 'version')
         need(c.get('hash') == 'sha256' and c.get('incompat') == [], 'features')
         self.uuid = text_of(c, 'uuid')
         self.size = number(c, 'chunk_size', CHUNK_MAX)
@@ -248,8 +247,7 @@ class Repo:
         data = self.packs[pack]
         need(len(data) == size, 'pack', pack.hex(), 'has a wrong size')
         r = Record(data[offset:offset + 64], offset)
-        need(r.id == name and r.stored == stored and r.raw == length,
-             'record of chunk', name.hex())
+        need((r.id, r.stored, r.raw) == (name, stored, length), 'record', offset)
         return r.decode(data[offset + 64:offset + 64 + stored])
 
     def chunks(self, root, size):
@@ -286,13 +284,12 @@ class Repo:
         need(p.get('repo') == self.uuid, key, 'is of another repository')
         need('vm/%s/%s.json' % (p.get('vm_uuid'), p.get('id')) == key, key,
              'is at a wrong place')
-        for field in 'vm_name', 'source', 'tool', 'host', 'consistency':
-            text_of(p, field)
+        for field in 'vm_name', 'source', 'tool', 'host': text_of(p, field)
         for d in p['disks']:
             text_of(d, 'key', r'[A-Za-z0-9:._-]{1,64}')
             number(d, 'size', 2**60)
             id_of(d.get('root'))
-            need(d.get('method') in ('full', 'ranges', 'compare'), 'method')
+            need(d['method'] in ('full', 'ranges', 'compare'), 'method')
         for f in p['files']:
             name = text_of(f, 'name', r'[^/\x00-\x1f\x7f]+', 255)
             need(name not in ('.', '..'), 'name')
@@ -382,8 +379,7 @@ def do_file(repo, point, name, output):
     repo.load_index()
     files = [f for f in repo.find(point)['files'] if f['name'] == name]
     need(files, 'no file', name)
-    with open(output, 'wb') as out:
-        out.write(repo.file_bytes(files[0]))
+    open(output, 'wb').write(repo.file_bytes(files[0]))
 
 
 def do_rebuild(repo):
