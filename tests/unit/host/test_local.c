@@ -195,13 +195,16 @@ outside_allowed(void **state)
 
   vmfx_new(&fx, "monolithicSparse", 1 << 20);
   fx_make_dir(dir, sizeof dir);
-  text =
-      str_printf("%sscsi0:0.fileName = \"%s/disk.vmdk\"\n", vmx_head, fx.dir);
+  /* Disks may be anywhere then; a configuration file is still beside. */
+  text = str_printf("%sscsi0:0.fileName = \"%s/disk.vmdk\"\n"
+                    "nvram = \"/etc/passwd\"\nextendedConfigFile = \"../x\"\n",
+                    vmx_head, fx.dir);
   fx_write(dir, "v.vmx", text);
   h = open_host(dir, DIR_ALLOW_OUTSIDE, NULL);
   vm = open_vm(h, "");
   assert_null(vm->disks[0].problem);
   assert_int_equal(vm->disks[0].size, 1 << 20);
+  assert_int_equal(vm->file_count, 1);
   host_vm_free(vm);
   host_close(h);
   fx_remove(dir);
