@@ -113,7 +113,7 @@ life(const char *type)
   struct repofx r;
   struct vmfx fx;
 
-  print_message("seed %u\n", seed);
+  print_message("# seed %u\n", seed);
   srand(seed++);
   vmfx_new(&fx, type, DISK_SIZE);
   repofx_new(&r);
