@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -67,6 +68,7 @@ def run_row(row, pairs):
             result['ratio'] = round(measure.statistics.median(ratios), 4)
             result['peer_runs'] = [describe(r) for r in peer.results]
             result['peer_seconds'] = round(peer.seconds(), 4)
+            result['peer_cpu'] = round(peer.cpu(), 4)
             result['peer_peak'] = peer.peak()
         else:
             ours = measure.Side()
@@ -82,11 +84,10 @@ def run_row(row, pairs):
             all(good for _, good in notes) and
             result.get('ratio', 0) <= (row.target or 1) and
             result['peak'] <= MEMORY_LIMIT)
-    except (measure.Failed, OSError, subprocess.CalledProcessError) as error:
+    except (measure.Failed, OSError, ValueError,
+            subprocess.CalledProcessError) as error:
         result['error'] = str(error)
         result['met'] = False
-    finally:
-        row.reset()
     print(' failed' if 'error' in result else
           f' {result["seconds"]:.2f} s' +
           (f', {row.peer_name} {result["peer_seconds"]:.2f} s'
@@ -95,17 +96,18 @@ def run_row(row, pairs):
 
 
 def print_table(results):
-    head = ('job', 'ours', 'cpu', 'peer', 'ratio', 'at most', 'peak MB',
-            "peer's", '')
+    head = ('job', 'ours', 'cpu', 'peer', 'cpu', 'ratio', 'at most',
+            'peak MB', "peer's", '')
     lines = [head]
     for r in results:
         if 'error' in r:
-            lines.append((r['title'], '-', '', '', '', '', '', '', 'FAILED'))
+            lines.append((r['title'], *[''] * (len(head) - 2), 'FAILED'))
             continue
         has_peer = 'ratio' in r
         lines.append((
             r['title'], f'{r["seconds"]:.2f} s', f'{r["cpu"]:.2f} s',
             f'{r["peer_seconds"]:.2f} s' if has_peer else '',
+            f'{r["peer_cpu"]:.2f} s' if has_peer else '',
             f'{r["ratio"]:.3f}' if has_peer else '',
             f'{r["target"]:.3f}' if has_peer else '',
             megabytes(r['peak']),
@@ -135,7 +137,8 @@ def main():
     args = parser.parse_args()
 
     data = Data(os.path.join(os.path.abspath(args.dir), 'data'))
-    rows = table.all_rows(data, os.path.join(os.path.abspath(args.dir), 'out'))
+    out = os.path.join(os.path.abspath(args.dir), 'out')
+    rows = table.all_rows(data, out)
     if args.list:
         for row in rows:
             print(f'{row.name:12} {row.title}')
@@ -158,6 +161,8 @@ def main():
     with open(path, 'w', encoding='utf-8') as f:
         json.dump(report, f, indent=1)
         f.write('\n')
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.rmtree(out + '-keep', ignore_errors=True)
     missed = sum(not r['met'] for r in results)
     print(f'{len(results) - missed} met, {missed} missed; all runs in {path}')
     return 0
