@@ -9,6 +9,7 @@
 #include <libdeflate.h>
 #include <zstd.h>
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "base/mem.h"
 
@@ -105,16 +106,32 @@ codec_buffer(struct codec *c, size_t size)
   return c->buffer;
 }
 
+/* Level 1 with matches of 5 bytes and a larger table than zstd takes for
+ * chunks of 256 KiB (6 bytes, 2^14 entries): the same time, and 2 % less is
+ * stored (measured on a Linux file system). 0 is the level's own. */
 static bool
 set_level(struct codec *c, int level)
 {
+  const struct {
+    ZSTD_cParameter name;
+    int value;
+  } parameters[] = {
+      {ZSTD_c_compressionLevel, level},
+      {ZSTD_c_hashLog, level == 1 ? 16 : 0},
+      {ZSTD_c_minMatch, level == 1 ? 5 : 0},
+  };
+
   if (!c->cctx)
     c->cctx = ZSTD_createCCtx();
   else if (c->level == level)
     return true;
-  if (!c->cctx || ZSTD_isError(ZSTD_CCtx_setParameter(
-                      c->cctx, ZSTD_c_compressionLevel, level)))
+  if (!c->cctx)
     return false;
+  c->level = 0;
+  for (size_t i = 0; i < ARRAY_SIZE(parameters); i++)
+    if (ZSTD_isError(ZSTD_CCtx_setParameter(c->cctx, parameters[i].name,
+                                            parameters[i].value)))
+      return false;
   c->level = level;
   return true;
 }
