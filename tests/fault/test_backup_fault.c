@@ -204,8 +204,19 @@ disk_full(void **state)
 
 struct faulty_host {
   struct vdk_host base;
-  struct vdk_dir *dir; /* of the VM, behind faults */
+  struct vdk_dir *dir;   /* of the VM, behind faults */
+  struct vdk_dir *plain; /* the same without */
 };
+
+/* The local driver's own would take the host for one of its own. */
+static int
+faulty_read_file(struct vdk_host *h, const struct host_vm *vm,
+                 const struct host_file *file, char **ret, size_t *ret_len,
+                 struct vdk_error *err)
+{
+  return dir_get(((struct faulty_host *)h)->plain, file->name, 1 << 20, ret,
+                 ret_len, err);
+}
 
 static int
 faulty_open_disk(struct vdk_host *h, const struct host_vm *vm,
@@ -234,7 +245,8 @@ source_fails(void **state)
   assert_ok(dir_fault_new(local, NULL, &fault, &err));
   ops = *g.host->ops;
   ops.open_disk = faulty_open_disk;
-  host = (struct faulty_host){.base = *g.host, .dir = fault};
+  ops.read_file = faulty_read_file;
+  host = (struct faulty_host){.base = *g.host, .dir = fault, .plain = local};
   host.base.ops = &ops;
   do {
     const struct fault_plan plan = {.ops = FAULT_READ | FAULT_OPEN,

@@ -175,8 +175,8 @@ base_replaced(void **state)
   static const char *const commands[] = {
       "touch '%s/disk.vmdk'",
       "cp -p '%1$s/disk.vmdk' '%1$s/x' && mv '%1$s/x' '%1$s/disk.vmdk'",
-      "cp -p '%1$s/disk.vmdk' '%1$s/x' && cp '%1$s/x' '%1$s/disk.vmdk' && "
-      "touch -r '%1$s/x' '%1$s/disk.vmdk'",
+      ("cp -p '%1$s/disk.vmdk' '%1$s/x' && cp '%1$s/x' '%1$s/disk.vmdk' && "
+       "touch -r '%1$s/x' '%1$s/disk.vmdk'"),
   };
 
   for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
@@ -273,8 +273,8 @@ foreign_id(void **state)
 {
   static const char *const texts[] = {
       "", "*", "52 8f 3e/12",
-      "vdkit-chain-1 size=1;other.vmdk cid=none files=1 bytes=1 "
-      "sum=00000000000000000000000000000000 still held="};
+      ("vdkit-chain-1 size=1;other.vmdk cid=none files=1 bytes=1 "
+       "sum=00000000000000000000000000000000 still held=")};
   struct vmfx fx;
 
   vmfx_new(&fx, "monolithicSparse", DISK_SIZE);
