@@ -37,6 +37,11 @@
  * lose the fast way for odd requests. */
 #define DIRECT_ALIGNMENT 4096u
 
+/* A copy writes mostly in pieces at least this large, a guest in smaller. */
+#define BULK_MIN ((size_t)32 * 1024)
+/* How much of a copy may wait in the page cache before it is sent on. */
+#define BULK_STEP ((uint64_t)32 << 20)
+
 static int
 check_position(struct local_file *f, const char *verb, uint64_t offset,
                struct vdk_error *err)
@@ -120,11 +125,27 @@ write_pipe(int fd, const void *buf, size_t len)
   return n;
 }
 
+/* The kernel would keep a copy in memory until the flush at its end and then
+ * write all of it while nobody computes. Told early, the disk works beside us.
+ * It is only a hint: errors come up at the flush. */
+static void
+send_bulk(struct local_file *f, size_t len)
+{
+  uint64_t before;
+
+  if (len < BULK_MIN || f->base.is_pipe)
+    return;
+  before = __atomic_fetch_add(&f->bulk, len, __ATOMIC_RELAXED);
+  if (before / BULK_STEP != (before + len) / BULK_STEP)
+    sync_file_range(f->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 static int
 local_write(struct vdk_file *file, uint64_t offset, const void *buf, size_t len,
             struct vdk_error *err)
 {
   struct local_file *f = (struct local_file *)file;
+  const size_t bulk = len;
   const uint8_t *p = buf;
 
   if (file->is_pipe && check_position(f, "write", offset, err) < 0)
@@ -147,6 +168,7 @@ local_write(struct vdk_file *file, uint64_t offset, const void *buf, size_t len,
     if (file->is_pipe)
       f->position += (size_t)n;
   }
+  send_bulk(f, bulk);
   return 0;
 }
 

@@ -15,6 +15,7 @@ struct local_file {
   bool sequential;    /* tell the kernel */
   bool no_punch;      /* atomic: the file system cannot punch holes */
   int flush_errno;    /* atomic: a failed flush stays failed */
+  uint64_t bulk;      /* atomic: bytes of large writes so far */
   uint64_t position;  /* of a pipe */
 };
 
