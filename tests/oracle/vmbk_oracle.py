@@ -247,7 +247,7 @@ class Repo:
         data = self.packs[pack]
         need(len(data) == size, 'pack', pack.hex(), 'has a wrong size')
         r = Record(data[offset:offset + 64], offset)
-        need((r.id, r.stored, r.raw) == (name, stored, length), 'record', offset)
+        need((r.id, r.stored, r.raw) == (name, stored, length), 'entry', offset)
         return r.decode(data[offset + 64:offset + 64 + stored])
 
     def chunks(self, root, size):
