@@ -328,7 +328,7 @@ struct vdk_vmbk_writer_options {
                               vdk_repo_find; NULL: none */
   int level;               /* zstd level; 0: the repository's */
   /* Stored data are made durable and findable each time this many bytes have
-   * come together, so that an interrupted run is not lost. 0: 256 MiB. */
+   * come together, so that an interrupted run is not lost. 0: 64 MiB. */
   uint64_t checkpoint;
 };
 #define VDK_VMBK_WRITER_OPTIONS_INIT                                           \

@@ -16,7 +16,7 @@
 #include "repo/internal.h"
 
 #define PACKER_BUFFERS            3u
-#define PACKER_CHECKPOINT_DEFAULT (256u * 1024 * 1024)
+#define PACKER_CHECKPOINT_DEFAULT (64u * 1024 * 1024)
 #define PACKER_PENDING_MAX        524288u /* chunks not yet in an index run */
 
 struct packer;

@@ -151,7 +151,7 @@ struct repo_writer_options {
   const struct repo_point *parent; /* for inherit; may be NULL; copied */
   int level;                       /* zstd level; 0: the repository's */
   /* Packs are published, with an index of them, each time this many bytes
-   * were stored, so that an interrupted run is resumed. 0: 256 MiB. */
+   * were stored, so that an interrupted run is resumed. 0: 64 MiB. */
   uint64_t checkpoint;
 };
 
