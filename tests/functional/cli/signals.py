@@ -18,6 +18,11 @@ ENV = {**os.environ, 'VDKIT_PROGRESS_INTERVAL': '0', 'LC_ALL': 'C.UTF-8'}
 SIZE = 96 << 20
 tests = 0
 
+# Who runs us in the background, or under nohup, has signals ignored, and
+# vdkit leaves an ignored signal ignored, as it should.
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+
 
 def files():
     found = []
