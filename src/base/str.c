@@ -8,7 +8,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -227,24 +226,6 @@ str_to_size(const char *s, uint64_t *ret)
     return false;
   *ret = whole;
   return true;
-}
-
-const char *
-str_size(uint64_t bytes, char *buf, size_t buf_size)
-{
-  static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-  double v = (double)bytes;
-  size_t u = 0;
-
-  while (v >= 1023.95 && u + 1 < ARRAY_SIZE(units)) {
-    v /= 1024;
-    u++;
-  }
-  if (u == 0)
-    snprintf(buf, buf_size, "%u B", (unsigned)bytes);
-  else
-    snprintf(buf, buf_size, "%.1f %s", v, units[u]);
-  return buf;
 }
 
 void

@@ -56,9 +56,6 @@ bool str_to_u64(const char *s, uint64_t *ret);
  * without B or iB) are powers of 1024. False when it is no size. */
 bool str_to_size(const char *s, uint64_t *ret);
 
-/* "1.5 GiB", "512 B": for people. BUF holds 16 bytes at least. */
-const char *str_size(uint64_t bytes, char *buf, size_t buf_size);
-
 /* Lower-case hex of LEN bytes into 2 * LEN + 1 characters. */
 void hex_encode(const void *bytes, size_t len, char *ret);
 /* False unless HEX is exactly 2 * LEN hex digits (either case). */
